@@ -1,0 +1,25 @@
+"""Scores and heatmaps of a trained model, for a split: `python explain.py checkpoint=PATH [split=test]`."""
+
+import logging
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import personality
+from personality.command_line import command
+
+log = logging.getLogger(__name__)
+
+
+@command("explain")
+def main(config: DictConfig) -> None:
+    """Rebuild data and model from the checkpoint, then score and explain the split."""
+    changes = {part: OmegaConf.to_container(config[part]) for part in ("corpus", "data")}
+    model, data = personality.load(config.checkpoint, **changes)
+    data.test_split = config.split
+    instantiate(config.trainer, _convert_="all").test(model, data, verbose=False)
+    log.info("Scores and heatmaps lie in %s", config.run)
+
+
+if __name__ == "__main__":
+    main()

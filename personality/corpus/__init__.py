@@ -1,0 +1,7 @@
+"""Where the clips and their labels are."""
+
+from personality.corpus.base import SPLITS, Corpus
+from personality.corpus.first_impressions import FirstImpressions
+from personality.corpus.sample import SampleCorpus
+
+__all__ = ["SPLITS", "Corpus", "FirstImpressions", "SampleCorpus"]

@@ -1,0 +1,217 @@
+"""What every input shares: it prepares features once, serves batches of whole clips, and knows where a segment lies."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial, reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+
+from personality.corpus import SPLITS, Corpus
+from personality.features.cache import FeatureCache
+from personality.features.media import RESAMPLER
+from personality.traits import TRAITS, Place, Sample
+
+log = logging.getLogger(__name__)
+
+NORMALISATIONS = ("clip", "patches", "none")
+EDGES = {
+    "time": ("start", "end"),
+    "frequency": ("low", "high"),
+    "height": ("top", "bottom"),
+    "width": ("left", "right"),
+}
+"""The columns of an evidence table that bound a cue along each axis."""
+
+
+class TraitDataModule(LightningDataModule):
+    """Clips of a corpus as bags of segments of one shape.
+
+    Args:
+        corpus: Where the clips and their labels are.
+        extract: From a video file to its features, `extract(path) -> {"inputs": (segments, channels, *space), ...}`; a
+            `functools.partial` whose keywords are all that the features depend on.
+        input_shape: `(segments, channels, *space)` of a clip.
+        extras: Shape and dtype of each further array that `extract` returns.
+        dtype: Of the inputs on disk.
+        cache: Folder for features that have been computed.
+        batch_size: Clips a step.
+        normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
+            segments of its clip, `none` leaves inputs as they are.
+        targets: Names of the labels.
+        processes: How many prepare features at the same time; by default one for each core.
+        time_limit: Seconds after which preparing one clip is given up.
+        seed: The order of the training clips follows from it and the epoch's number.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        extract: partial[dict[str, np.ndarray]],
+        input_shape: Sequence[int],
+        extras: dict[str, tuple[tuple[int, ...], str]] | None = None,
+        dtype: str = "float32",
+        cache: str = "cache",
+        batch_size: int = 8,
+        normalise: str = "clip",
+        targets: Sequence[str] = TRAITS,
+        processes: int | None = None,
+        time_limit: float = 60.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if normalise not in NORMALISATIONS:
+            raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(NORMALISATIONS)}.")
+        self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
+        self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
+        self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets)
+        self.processes, self.time_limit, self.seed = processes, time_limit, seed
+        self.tables: dict[str, pd.DataFrame] = {}
+        self.caches: dict[str, FeatureCache] = {}
+
+    @abstractmethod
+    def place(self, split: str, clip: int, segment: int) -> Place:
+        """Say where in its clip a segment lies, and what the positions of its space mean."""
+
+    def prepare_data(self) -> None:
+        """Make what is missing: the corpus, then the features of every split. Does nothing the second time."""
+        self.corpus.prepare()
+        for split in SPLITS:
+            cache = self.open(split)
+            cache.fill(self.extract, self.clips(split).path, processes=self.processes, time_limit=self.time_limit)
+            failures = cache.failures()
+            if len(failures):
+                log.warning(
+                    "%d of %d %s clips are left out; the first: %s: %s. All of them: %s",
+                    *(len(failures), len(self.clips(split)), split, *failures.iloc[0], cache.folder / "failures.csv"),
+                )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open what `prepare_data` made."""
+        self.caches = {split: self.open(split) for split in SPLITS}
+
+    def clips(self, split: str) -> pd.DataFrame:
+        """Table of a split's clips, read once: index `clip`, the video's `path`, a column for each trait."""
+        if split not in self.tables:
+            self.tables[split] = self.corpus.clips(split)
+        return self.tables[split]
+
+    def open(self, split: str) -> FeatureCache:
+        """Open the place where a split's features are or will be: other parameters mean another place."""
+        return FeatureCache(
+            self.folder / self.corpus.name / type(self).__name__ / split,
+            parameters={**self.extract.keywords, "extract": self.extract.func.__qualname__, "resampler": RESAMPLER},
+            clips=list(self.clips(split).index),
+            row=self.input_shape,
+            dtype=self.dtype,
+            extras=self.extras,
+        )
+
+    @property
+    def target_mean(self) -> Tensor:
+        """The mean of the training labels `(targets,)`: the prediction that every model must beat."""
+        return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
+
+    def fetch(self, split: str, clips: Sequence[int]) -> Sample:
+        """Read clips by their rows in the split's table: a batch on the CPU, as it is on disk."""
+        rows, cache = np.asarray(clips), self.caches[split]
+        labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
+        return Sample(
+            inputs=torch.from_numpy(cache.inputs[rows]),
+            traits=torch.from_numpy(labels[rows]),
+            segments=torch.from_numpy(cache.segments[rows].astype(np.int64)),
+            clip=torch.from_numpy(rows),
+        )
+
+    def normalise(self, sample: Sample) -> Sample:
+        """Normalise a batch where it lies, which in training is the accelerator."""
+        if self.normalisation == "none":
+            return sample
+        inputs = sample.inputs.float()
+        over = (1,) if self.normalisation == "patches" else tuple(range(1, inputs.ndim))
+        real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(sample.segments).unsqueeze(1)
+        real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).expand_as(inputs)
+        count = real.sum(over, keepdim=True)
+        centred = inputs - (inputs * real).sum(over, keepdim=True) / count
+        deviation = ((centred.square() * real).sum(over, keepdim=True) / count).sqrt()
+        return sample._replace(inputs=centred / (deviation + 1e-8) * real)
+
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Normalise on the device, not in front of it."""
+        return self.normalise(batch)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Clips in an order of their own in every epoch."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Clips in their order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Clips in their order."""
+        return self._loader("test")
+
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
+        clips = ClipDataset(self, split)
+        processes, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
+        pin = torch.cuda.is_available()
+        return DataLoader(clips, self.batch_size, sampler=order, collate_fn=_as_it_is, pin_memory=pin)
+
+    def evidence(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:
+        """Say where planted cues lie in a segment.
+
+        Returns:
+            For each trait a boolean mask of the input's space; nothing where the corpus has no planted evidence.
+        """
+        table = self.corpus.evidence()
+        if table is None:
+            return {}
+        start, end, axes = self.place(split, clip, segment)
+        sound = any(axis.name == "frequency" for axis in axes)
+        table = table[
+            (table.clip == self.clips(split).index[clip])
+            & (table.modality == ("sound" if sound else "picture"))
+            & (table.start < end)
+            & (table.end > start)
+        ]
+        masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
+        for cue in table[table.trait.isin(TRAITS)].itertuples():
+            inside = [
+                (axis.values >= getattr(cue, low)) & (axis.values <= getattr(cue, high))
+                for axis in axes
+                for low, high in [EDGES[axis.name]]
+            ]
+            masks[cue.trait] |= reduce(np.logical_and.outer, inside)
+        return masks
+
+
+class ClipDataset(Dataset[Sample]):
+    """The clips of a split whose features are there; read a whole batch at a time."""
+
+    def __init__(self, data: TraitDataModule, split: str) -> None:
+        self.data, self.split = data, split
+        self.rows = np.flatnonzero(data.caches[split].segments > 0)
+        if not len(self.rows):
+            raise ValueError(
+                f"None of the {len(data.clips(split))} {split} clips could be used: "
+                f"{data.caches[split].folder / 'failures.csv'} says why."
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, places: list[int]) -> Sample:
+        """Read a batch."""
+        return self.data.fetch(self.split, self.rows[places])
+
+
+def _as_it_is(batch: Sample) -> Sample:
+    return batch

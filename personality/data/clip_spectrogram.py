@@ -1,0 +1,39 @@
+"""Clip spectrogram: the sound in patches of 0.96 s, the input of VGGish."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from personality.corpus import Corpus
+from personality.data.base import TraitDataModule
+from personality.features import audio, media
+from personality.traits import Axis, Place
+
+
+def extract(path: str, segments: int | None) -> dict[str, np.ndarray]:
+    """Compute the log-mel patches of a file's sound, `(patches, 1, 96, 64)`: at most `segments` of them, or all."""
+    waveform = media.read_waveform(path, audio.RATE)
+    return {"inputs": audio.clip_spectrogram(torch.from_numpy(waveform))[:segments].numpy()}
+
+
+class ClipSpectrogram(TraitDataModule):
+    """Log-mel patches of 0.96 s without overlap, `(15, 1, 96, 64)` a clip of 15.3 s (Hershey et al. 2017).
+
+    Args:
+        corpus: Where the clips and their labels are.
+        segments: Patches a clip; a longer one is cut, a shorter one has fewer.
+        **loading: See `TraitDataModule`.
+    """
+
+    def __init__(self, corpus: Corpus, segments: int = 15, **loading: Any) -> None:
+        shape = (segments, 1, audio.PATCH, audio.MELS)
+        super().__init__(corpus, partial(extract, segments=segments), shape, **loading)
+
+    def place(self, split: str, clip: int, segment: int) -> Place:
+        """A patch lies at its number times 0.96 s; its space is time by frequency."""
+        start = segment * audio.PATCH * audio.HOP_SECONDS
+        times = start + (np.arange(audio.PATCH) + 0.5) * audio.HOP_SECONDS
+        axes = (Axis("time", times), Axis("frequency", audio.mel_frequencies()))
+        return Place(start, start + audio.PATCH * audio.HOP_SECONDS, axes)

@@ -1,0 +1,64 @@
+"""What can be scored without looking at a clip: every result has to be better than these."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from personality.traits import source_id
+
+
+def baselines(train: pd.DataFrame, clips: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Score clips by habit: three predictors that know the training labels and the clips' names.
+
+    Args:
+        train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
+        clips: Names of the clips to score.
+
+    Returns:
+        Scores (index clip, the columns of `train`) of the mean predictor, the median predictor and the source lookup.
+    """
+    return {
+        "mean predictor": pd.DataFrame(train.mean().to_dict(), index=pd.Index(clips, name="clip")),
+        "median predictor": pd.DataFrame(train.median().to_dict(), index=pd.Index(clips, name="clip")),
+        "source lookup": source_lookup(train, clips),
+    }
+
+
+def source_lookup(train: pd.DataFrame, clips: Sequence[str]) -> pd.DataFrame:
+    """Score a clip by the training labels of its source: the habit that a split by clips rewards.
+
+    The mean of a source's n labels is shrunk towards the mean of all: (n * source mean + k * mean) / (n + k). The
+    weight k is the variance within sources over the variance between them, estimated for each target from the training
+    labels by one-way analysis of variance; this is the best linear prediction for a random source. A source that is
+    not in training gets the mean. Where no source has two clips the ratio cannot be known, and k is 1.
+
+    Args:
+        train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
+        clips: Names of the clips to score.
+
+    Returns:
+        Scores: index clip, the columns of `train`.
+
+    Example:
+        >>> clips = ["a.000.mp4", "a.001.mp4", "b.000.mp4", "b.001.mp4"]
+        >>> train = pd.DataFrame({"openness": [0.8, 0.8, 0.2, 0.2]}, index=clips)
+        >>> source_lookup(train, ["a.002.mp4", "c.000.mp4"])["openness"].tolist()
+        [0.8, 0.5]
+    """
+    labels = train.groupby([source_id(clip) for clip in train.index])
+    count, source_mean, mean = labels.count(), labels.mean(), train.mean()
+    names, index = [source_id(clip) for clip in clips], pd.Index(clips, name="clip")
+    known = count.reindex(names, fill_value=0).set_axis(index)
+    share = (known / (known + _variance_ratio(train, count, source_mean))).fillna(0)
+    return mean + share * (source_mean.reindex(names).set_axis(index).fillna(mean) - mean)
+
+
+def _variance_ratio(train: pd.DataFrame, count: pd.DataFrame, source_mean: pd.DataFrame) -> pd.Series:
+    """Estimate k of `source_lookup`, a number a target: the variance within sources over the variance between them."""
+    clips, sources = count.sum(), (count > 0).sum()
+    between = (count * (source_mean - train.mean()) ** 2).sum()
+    within = ((train - train.mean()) ** 2).sum() - between
+    variance_within = within.clip(lower=0) / (clips - sources)
+    clips_per_source = (clips - (count**2).sum() / clips) / (sources - 1)
+    variance_between = (between / (sources - 1) - variance_within) / clips_per_source
+    return (variance_within / variance_between.clip(lower=0)).fillna(1)

@@ -1,0 +1,5 @@
+"""Why a model scores as it does: maps of the evidence, how true they are, and pictures of them."""
+
+from personality.explanation.heatmaps import SaveHeatmaps
+
+__all__ = ["SaveHeatmaps"]

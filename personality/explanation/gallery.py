@@ -1,0 +1,156 @@
+"""A folder of heatmaps: sheets, single pictures, the maps as numbers, and tables that say what is what."""
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule
+from tqdm import tqdm
+
+from personality.explanation import cam
+from personality.explanation.faithfulness import pointing
+from personality.explanation.pictures import Heatmap, draw_heatmap, draw_sheet
+
+BATCH = 16
+
+
+class Explained(NamedTuple):
+    """One segment and the evidence in it for every trait."""
+
+    inputs: np.ndarray
+    """`(channels, *space)` as on disk."""
+    maps: np.ndarray
+    """`(targets, *space)`, enlarged to the input's size."""
+    bias: np.ndarray
+    """`(targets,)`."""
+
+
+def explain(
+    method: cam.Method, model: LightningModule, data: LightningDataModule, split: str, segments: np.ndarray
+) -> dict[tuple[int, int], Explained]:
+    """Explain segments of a split, given as rows `(clip, segment)`."""
+    explained = {}
+    for start in range(0, len(segments), BATCH):
+        clips, places = segments[start : start + BATCH].T
+        sample = data.fetch(split, clips)
+        inputs = data.normalise(data.transfer_batch_to_device(sample, model.device, 0)).inputs
+        evidence = method(model, inputs[np.arange(len(clips)), places])
+        maps = cam.resize(evidence.maps, tuple(inputs.shape[3:])).cpu().numpy()
+        raw = sample.inputs.numpy()[np.arange(len(clips)), places]
+        for clip, place, *found in zip(clips, places, raw, maps, evidence.bias.cpu().numpy(), strict=True):
+            explained[int(clip), int(place)] = Explained(*found)
+    return explained
+
+
+def save_gallery(
+    folder: Path, model: LightningModule, data: LightningDataModule, split: str, rows: np.ndarray, method: cam.Method
+) -> None:
+    """Explain the chosen segments of every trait and save all of it; the folder appears whole or not at all.
+
+    Args:
+        folder: Replaced if it exists.
+        model: What scored the segments.
+        data: Where they can be read again.
+        split: The split that they belong to.
+        rows: `(targets, n, 4)`: score, clip, segment, the segment's score; rows of NaN are none.
+        method: A function of `personality.explanation.cam`.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    chosen = [row[np.isfinite(row[:, 0])] for row in rows]
+    segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
+    explained = explain(method, model, data, split, segments)
+    masks = {pair: data.evidence(split, *pair) for pair in explained}
+    name = model.explained_by if method is cam.best else getattr(method, "__name__", str(method))
+
+    index: list[dict[str, Any]] = []
+    for target, trait in enumerate(tqdm(data.targets, desc=f"heatmaps of {split}", unit="trait", leave=False)):
+        index += _save_trait(part, trait, target, chosen[target], explained, masks, data, split)
+    pd.DataFrame(index).assign(method=name).to_csv(part / "index.csv", index=False)
+
+    if any(masks.values()):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            untrained = type(model)(**model.hparams).to(model.device)
+        by_chance = explain(method, untrained, data, split, segments)
+        columns = {
+            name: [_pointing(trait, target, chosen[target], maps, masks) for target, trait in enumerate(data.targets)]
+            for name, maps in [("trained", explained), ("untrained", by_chance)]
+        }
+        pd.DataFrame(columns, index=pd.Index(data.targets, name="trait")).to_csv(part / "evidence.csv")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+
+
+def _save_trait(
+    part: Path,
+    trait: str,
+    target: int,
+    rows: np.ndarray,
+    explained: dict[tuple[int, int], Explained],
+    masks: dict[tuple[int, int], dict[str, np.ndarray]],
+    data: LightningDataModule,
+    split: str,
+) -> list[dict[str, Any]]:
+    (part / trait).mkdir()
+    table, heatmaps = data.clips(split), []
+    index: list[dict[str, Any]] = []
+    for rank, (score, clip, segment, segment_score) in enumerate(rows, start=1):
+        pair = int(clip), int(segment)
+        inputs, maps, bias = explained[pair]
+        place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
+        title = f"{rank}  {name}  {place.start:.2f} to {place.end:.2f} s\nscore {score:.3f}  label {label:.3f}"
+        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, masks[pair].get(trait)))
+        index.append(
+            {
+                "trait": trait,
+                "rank": rank,
+                "clip": name,
+                "segment": pair[1],
+                "start": round(place.start, 3),
+                "end": round(place.end, 3),
+                "score": score,
+                "segment_score": segment_score,
+                "label": label,
+                "bias": bias[target],
+                "picture": f"{trait}/{rank:02d}_{Path(name).stem}_{pair[1]:02d}.png",
+            }
+        )
+    limit = max(max(float(np.abs(heatmap.map).max()) for heatmap in heatmaps), 1e-12)
+    for heatmap, entry in zip(heatmaps, index, strict=True):
+        draw_heatmap(part / entry["picture"], heatmap, limit)
+    draw_sheet(
+        part / f"{trait}.png",
+        f"{trait}: what the {len(rows)} highest {split} clips owe their score to",
+        heatmaps,
+        limit,
+    )
+    np.savez_compressed(
+        part / f"{trait}.npz",
+        clips=np.array([entry["clip"] for entry in index]),
+        segments=rows[:, 2].astype(int),
+        maps=np.stack([heatmap.map for heatmap in heatmaps]),
+        inputs=np.stack([heatmap.inputs for heatmap in heatmaps]),
+        bias=np.array([heatmap.bias for heatmap in heatmaps]),
+    )
+    return index
+
+
+def _pointing(
+    trait: str,
+    target: int,
+    rows: np.ndarray,
+    explained: dict[tuple[int, int], Explained],
+    masks: dict[tuple[int, int], dict[str, np.ndarray]],
+) -> float:
+    """Average over a trait's clips how much more of the positive evidence lies on the planted cue than by chance."""
+    pairs = [(int(clip), int(segment)) for _, clip, segment, _ in rows]
+    return float(
+        np.nanmean(
+            [pointing(explained[pair].maps[target], masks[pair][trait]) for pair in pairs if trait in masks[pair]]
+        )
+    )

@@ -1,0 +1,125 @@
+"""The callback that shows why: it keeps the 20 best clips of every trait while validating, and draws their maps after.
+
+```
+Trainer(callbacks=[SaveHeatmaps()]).validate(model, data)
+```
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+from personality.explanation import cam
+from personality.explanation.gallery import save_gallery
+from personality.traits import Sample
+
+log = logging.getLogger(__name__)
+
+
+class Highest:
+    """The highest-scoring clips of every trait, however many pass by: memory for `top` rows a trait, no more.
+
+    A row is `(score, clip, segment, segment's score)`. Equal scores are ordered by clip and segment, so that the choice
+    depends neither on the batches nor on the number of processes.
+    """
+
+    def __init__(self, targets: int, top: int) -> None:
+        self.top = top
+        self.rows = np.empty((targets, 0, 4))
+
+    def add(self, rows: np.ndarray) -> None:
+        """Take in candidates `(targets, n, 4)`; rows of NaN are none."""
+        self.rows = np.stack([self._highest(candidates) for candidates in np.concatenate([self.rows, rows], axis=1)])
+
+    def _highest(self, rows: np.ndarray) -> np.ndarray:
+        rows = rows[np.isfinite(rows[:, 0])]
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 1], -rows[:, 0]))]
+        _, first = np.unique(rows[:, 1:3], axis=0, return_index=True)  # a distributed sampler repeats clips
+        rows = rows[np.sort(first)][: self.top]
+        return np.pad(rows, ((0, self.top - len(rows)), (0, 0)), constant_values=np.nan)
+
+
+class SaveHeatmaps(Callback):
+    """Save, for every trait, what the highest-scoring clips of a validated split owe their score to.
+
+    `heatmaps/<split>/` in the trainer's folder then holds, for each trait, a sheet of all 20, a picture of each, the
+    maps as numbers, and for all traits `index.csv` and, where the corpus has planted evidence, `evidence.csv`.
+
+    Args:
+        top: How many clips a trait.
+        method: How to explain: a function of `personality.explanation.cam`. By default the one that fits the model best.
+        every_n_epochs: Also draw while fitting, after every so many epochs; 0 draws only for `validate` and `test`.
+        all_segments: Let all segments of all clips compete by their own score, as in the original, where one clip can
+            appear many times. By default each clip is there once, ranked by its score, shown by its best segment.
+    """
+
+    def __init__(
+        self, top: int = 20, method: cam.Method = cam.best, every_n_epochs: int = 0, all_segments: bool = False
+    ) -> None:
+        if top < 1:
+            raise ValueError(f"Got top {top}: expected at least 1 clip a trait.")
+        self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
+        self.highest: Highest | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a run whose clips could not be found again afterwards."""
+        if trainer.datamodule is None:  # type: ignore[attr-defined]
+            raise ValueError("SaveHeatmaps reads the best clips again: pass the trainer a datamodule, not dataloaders.")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a new selection."""
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        wanted = not trainer.sanity_checking and (due or not fitting)
+        self.highest = Highest(len(trainer.datamodule.targets), self.top) if wanted else None  # type: ignore[attr-defined]
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any
+    ) -> None:
+        """Let the clips of a batch compete."""
+        if self.highest is not None:
+            self.highest.add(self._candidates(outputs["scores"], outputs["weights"], batch.clip))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the selections of all processes together; one process draws."""
+        if self.highest is None:
+            return
+        for rows in pl_module.all_gather(torch.from_numpy(self.highest.rows)).reshape(-1, *self.highest.rows.shape):
+            self.highest.add(rows.cpu().numpy())
+        if trainer.is_global_zero:
+            self._draw(trainer, pl_module, self.highest.rows)
+        self.highest = None
+
+    on_test_start, on_test_batch_end, on_test_epoch_end = (
+        on_validation_start,
+        on_validation_batch_end,
+        on_validation_epoch_end,
+    )
+
+    def _candidates(self, scores: Tensor, weights: Tensor, clips: Tensor) -> np.ndarray:
+        """Turn a batch's scores `(B, S, targets)` into rows `(targets, n, 4)` for `Highest`."""
+        scores, weights = scores.double(), weights.double()
+        whole = torch.einsum("bst,bs->tb", scores, weights).unsqueeze(2)
+        each = scores.masked_fill(weights.unsqueeze(2) == 0, float("nan")).permute(2, 0, 1)
+        segment = torch.arange(each.shape[2], device=each.device).expand_as(each)
+        if not self.all_segments:
+            segment = each.nan_to_num(nan=-torch.inf).argmax(2, keepdim=True)
+            each = each.gather(2, segment)
+        clip = clips.view(1, -1, 1).expand_as(each)
+        rank_by = each if self.all_segments else whole.expand_as(each)
+        return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).cpu().numpy()
+
+    def _draw(self, trainer: Trainer, model: LightningModule, rows: np.ndarray) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        split = data.test_split if trainer.state.fn == TrainerFn.TESTING else "val"
+        folder = Path(trainer.default_root_dir) / "heatmaps" / split
+        if trainer.state.fn == TrainerFn.FITTING:
+            folder = folder / f"epoch_{trainer.current_epoch:03d}"
+        save_gallery(folder, model, data, split, rows, self.method)
+        log.info("Heatmaps of the %s split: %s", split, folder)

@@ -1,0 +1,162 @@
+"""Maps drawn over spectrograms, spectra and faces."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from personality.traits import Axis, Place
+
+EVIDENCE = "RdBu_r"
+"""Red speaks for a trait, blue against it, white says nothing."""
+KEPT = 0.8
+"""The original's view keeps what lies at or above this share of a map's own range."""
+
+
+class Heatmap(NamedTuple):
+    """One segment and what of it speaks for or against a trait."""
+
+    title: str
+    inputs: np.ndarray
+    """`(channels, *space)` as on disk."""
+    map: np.ndarray
+    """`(*space)`, signed, in units of the score."""
+    bias: float
+    place: Place
+    mask: np.ndarray | None = None
+    """`(*space)` boolean: where a planted cue lies, if that is known."""
+
+
+def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float) -> None:
+    """Draw up to 20 heatmaps as a sheet of 5 x 4, all on one symmetric scale from `-limit` to `limit`."""
+    columns, rows = 5, max(1, -(-len(heatmaps) // 5))
+    figure = Figure(figsize=(13, 1.1 + 2.35 * rows), layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for number, axes in enumerate(grid.flat):
+        if number >= len(heatmaps):
+            axes.set_axis_off()
+            continue
+        draw_map(axes, heatmaps[number], limit)
+        axes.set_title(heatmaps[number].title, fontsize=7.5)
+        axes.tick_params(labelsize=6.5)
+        if number % columns:
+            axes.set_ylabel("")
+        if number + columns < len(heatmaps):
+            axes.set_xlabel("")
+    _colour_bar(figure, limit, grid)
+    figure.savefig(path, dpi=110)
+
+
+def draw_heatmap(path: Path, heatmap: Heatmap, limit: float) -> None:
+    """Draw one segment three times: as it is, with its signed map over it, and where the map is near its maximum."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure.suptitle(f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   "), fontsize=9)
+    panels = figure.subplots(1, 3)
+    draw_input(panels[0], heatmap)
+    draw_map(panels[1], heatmap, limit)
+    draw_peak(panels[2], heatmap)
+    for axes, title in zip(panels, ["input", "for (red) and against (blue)", f"map's range above {KEPT}"], strict=True):
+        axes.set_title(title, fontsize=8)
+        axes.tick_params(labelsize=7)
+    _colour_bar(figure, limit, panels)
+    figure.savefig(path, dpi=90)
+
+
+def draw_input(axes: Axes, heatmap: Heatmap) -> None:
+    """Draw a segment in the units of its space: seconds and Hz, Hz alone, or a picture."""
+    if _is_spectrum(heatmap.place):
+        hertz, values = _envelope(heatmap.place.axes[0].values, heatmap.inputs[0])
+        axes.plot(hertz, values, color="0.25", linewidth=0.6)
+    else:
+        axes.imshow(_as_picture(heatmap.inputs), cmap="gray_r", **_frame(heatmap.place))
+    _label(axes, heatmap.place)
+
+
+def draw_map(axes: Axes, heatmap: Heatmap, limit: float) -> None:
+    """Draw a segment with its map over it, and a thin line around a planted cue where there is one."""
+    draw_input(axes, heatmap)
+    values, frame = _as_picture(heatmap.map[None]), _frame(heatmap.place)
+    opacity = 0.85 * np.clip(np.abs(values) / limit, 0, 1) ** 0.7
+    axes.imshow(values, cmap=EVIDENCE, vmin=-limit, vmax=limit, alpha=opacity, zorder=1, **frame)
+    if heatmap.mask is not None and heatmap.mask.any():
+        mask = _as_picture(heatmap.mask[None]).astype(float).repeat(2 if _is_spectrum(heatmap.place) else 1, axis=0)
+        axes.contour(mask, levels=[0.5], colors="black", linewidths=0.7, extent=frame["extent"], origin=frame["origin"])
+
+
+def draw_peak(axes: Axes, heatmap: Heatmap) -> None:
+    """Draw the original's view: the input in the colours of `jet`, masked where its map is below 0.8 of its range."""
+    draw_input(axes, heatmap)
+    lowest, highest = heatmap.map.min(), heatmap.map.max()
+    hidden = _as_picture(heatmap.map[None]) < lowest + KEPT * (highest - lowest)
+    frame = _frame(heatmap.place)
+    if _is_spectrum(heatmap.place):
+        axes.imshow(np.where(hidden, np.nan, 1.0), cmap="jet", vmin=0, vmax=1.1, alpha=0.4, zorder=1, **frame)
+        return
+    picture = _as_picture(heatmap.inputs)
+    grey = picture if picture.ndim == 2 else picture.mean(2)
+    axes.imshow(np.ones_like(grey), cmap="gray", vmin=0, vmax=1, zorder=1, **frame)
+    axes.imshow(np.ma.array(grey, mask=hidden), cmap="jet", vmin=grey.min(), vmax=grey.max(), zorder=2, **frame)
+
+
+def _is_spectrum(place: Place) -> bool:
+    return len(place.axes) == 1
+
+
+def _is_photograph(place: Place) -> bool:
+    return place.axes[0].name == "height"
+
+
+def _as_picture(values: np.ndarray) -> np.ndarray:
+    """Turn `(channels, *space)` into rows by columns as `imshow` takes them: frequency upwards, time to the right."""
+    if values.ndim == 2:
+        return values[:1]
+    return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0].T
+
+
+def _frame(place: Place) -> dict[str, Any]:
+    """Say how `imshow` lays rows and columns out."""
+    if _is_photograph(place):
+        return {"extent": (0, 1, 1, 0), "aspect": "equal", "origin": "upper"}
+    if _is_spectrum(place):
+        hertz = place.axes[0].values
+        return {"extent": (hertz[0], hertz[-1], 0, 1), "aspect": "auto", "origin": "lower"}
+    return {"extent": (place.start, place.end, 0, len(place.axes[1].values)), "aspect": "auto", "origin": "lower"}
+
+
+def _label(axes: Axes, place: Place) -> None:
+    if _is_photograph(place):
+        axes.set(xticks=[], yticks=[])
+    elif _is_spectrum(place):
+        axes.set(xlabel="Hz", yticks=[], ylim=(0, 1))
+    else:
+        _mark_hertz(axes, place.axes[1])
+        axes.set_xlabel("seconds", fontsize=8)
+
+
+def _mark_hertz(axes: Axes, frequency: Axis) -> None:
+    """Write round frequencies at the bands that they fall into."""
+    hertz = [h for h in (200, 500, 1000, 2000, 4000, 8000) if frequency.values[0] <= h <= frequency.values[-1]]
+    bands = np.interp(hertz, frequency.values, np.arange(len(frequency.values)) + 0.5)
+    axes.set_yticks(bands, [f"{h / 1000:g}k" if h >= 1000 else str(h) for h in hertz])
+    axes.set_ylabel("Hz", fontsize=8)
+
+
+def _envelope(hertz: np.ndarray, values: np.ndarray, points: int = 1500) -> tuple[np.ndarray, np.ndarray]:
+    """Thin a long spectrum out to its peaks, scaled to [0, 1], so that it can be drawn."""
+    size = max(1, len(values) // points)
+    whole = len(values) // size * size
+    peaks = np.abs(values[:whole]).reshape(-1, size).max(1)
+    return hertz[:whole:size], peaks / max(peaks.max(), 1e-12)
+
+
+def _colour_bar(figure: Figure, limit: float, axes: Any) -> None:
+    colours = ScalarMappable(Normalize(-limit, limit), cmap=EVIDENCE)
+    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.01)
+    bar.set_label("evidence, in units of the score", fontsize=8)
+    bar.ax.tick_params(labelsize=7)

@@ -1,0 +1,1 @@
+"""From a video file to numbers: pure functions, a room a subject."""

@@ -1,0 +1,227 @@
+"""Sound and pictures out of a video file, and into one. The only room that knows the decoder (FFmpeg, through PyAV)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.packet import Packet
+from av.stream import Disposition
+
+RESAMPLER = "swresample"  # shapes the top bands of a log-mel spectrogram: part of how a feature was made
+INTEGER_SCALES = {"uint8": (128, 128), "int16": (0, 2**15), "int32": (0, 2**31)}  # silence and full scale
+
+Source = str | Path | BinaryIO
+"""A file of any kind that FFmpeg reads, or an open binary file that can seek, such as a member of an archive."""
+
+
+class MediaError(ValueError):
+    """A file without sound or picture that can be decoded: the message names it and keeps the decoder's words."""
+
+
+def read_waveform(source: Source, rate: int, *, channels: Literal[1, 2] = 1) -> np.ndarray:
+    """Decode the sound of a clip.
+
+    A damaged packet is left out, and a file that breaks off gives what comes before: it is an error only if that is
+    nothing.
+
+    Args:
+        source: The file.
+        rate: Samples a second of the result, in Hz.
+        channels: 1 for the mean of all channels; 2 for the first two, left and right (a single one stands twice).
+
+    Returns:
+        `(samples,)`, or `(samples, 2)`, float32 in [-1, 1]: as long as the sound, to the nearest sample.
+
+    Raises:
+        MediaError: The file cannot be decoded or has no sound.
+    """
+    with _packets(source, "audio") as packets:
+        blocks = []
+        for frame in _decoded(packets):
+            sound = _planes(frame)
+            blocks.append(sound.mean(0, keepdims=True) if channels == 1 else sound[[0, min(1, len(sound) - 1)]])
+        waveform = _resampled(np.concatenate(blocks, axis=1), frame.sample_rate, rate).clip(-1, 1)
+    return waveform[0] if channels == 1 else waveform.T
+
+
+def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Decode frames spread evenly over a clip.
+
+    The duration is cut into `count` equal parts, and the frame that is on screen at the centre of a part stands for it.
+    Time stamps decide, not frame numbers, since many cameras vary their frame rate; a clip of too few frames repeats
+    them. Frames stand upright, as a player shows them. Damage is treated as in `read_waveform`.
+
+    Args:
+        source: The file.
+        count: How many frames.
+        size: `(height, width)` in pixels to which frames are scaled; None leaves them as the first one is.
+
+    Returns:
+        The frames, `(count, height, width, 3)` uint8 RGB, and when each appeared, `(count,)` float64 seconds after the
+        first frame of the file.
+
+    Raises:
+        MediaError: The file cannot be decoded or has no picture.
+    """
+    with _packets(source, "video") as stream:
+        packets = list(stream)  # still compressed; together they tell when the clip ends, which a header may not know
+        stamps = [(packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None]
+        if not stamps:
+            raise ValueError("no packet has a time stamp")
+        start, end = min(stamps)[0], sum(max(stamps))
+        centres = start + (np.arange(count) + 0.5) * (end - start) / count
+
+        timed = (frame for frame in _decoded(packets) if frame.pts is not None)
+        images: list[np.ndarray] = []
+        times: list[float] = []
+        for shown, following in pairwise(chain(timed, [None])):
+            due = (count if following is None else int(np.searchsorted(centres, following.pts))) - len(images)
+            if due > 0:
+                image = _upright(shown, size)
+                size = image.shape[:2]  # of all frames, should the stream change its mind
+                images += [image] * due
+                times += [float((shown.pts - start) * shown.time_base)] * due
+            if len(images) == count:
+                break
+        return np.stack(images), np.array(times)
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray, rate: int) -> None:
+    """Write frames and sound as an MP4 file (H.264 and AAC): the same input gives the same bytes.
+
+    The file bears its name only once it is complete.
+
+    Args:
+        path: The file; its folder exists.
+        frames: `(height, width, 3)` uint8 RGB each, of even height and width.
+        fps: Frames a second.
+        waveform: `(samples,)` or `(samples, 2)` float32 in [-1, 1].
+        rate: Samples a second of the waveform, in Hz: one that AAC knows, such as 16,000 or 44,100.
+
+    Raises:
+        MediaError: The encoder refuses; its words say why.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None or first.shape[0] % 2 or first.shape[1] % 2:
+        got = "no frame" if first is None else f"frames of {first.shape[0]} x {first.shape[1]} pixels"
+        raise MediaError(
+            f"{path} cannot be encoded: got {got}, expected some of even height and width; pad or crop them"
+        )
+    sound = np.ascontiguousarray(np.atleast_2d(waveform.T), np.float32)
+    options = {"fflags": "+bitexact", "max_interleave_delta": "0"}  # the second: sound waits for its pictures
+    try:
+        with part.open("wb") as file, av.open(file, "w", format="mp4", options=options) as container:
+            pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
+            pictures.height, pictures.width = first.shape[:2]
+            pictures.thread_count = 1  # the same bytes on machines of any size
+            voice = container.add_stream("aac", rate, layout="mono" if len(sound) == 1 else "stereo")
+            for stream in (pictures, voice):
+                stream.codec_context.flags |= Flags.bitexact
+
+            clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
+            clip.sample_rate = rate
+            container.mux(voice.encode(clip))
+            for image in chain([first], frames):
+                container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
+            for stream in (pictures, voice):
+                container.mux(stream.encode())
+        part.replace(path)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path} cannot be encoded: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[BinaryIO]:
+    """Open a path in Python, for FFmpeg would take one with a colon for a network address; start a file over."""
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        source.seek(0)
+        yield source
+
+
+@contextmanager
+def _packets(source: Source, kind: Literal["audio", "video"]) -> Iterator[Iterator[Packet]]:
+    """Open a file and hand out the compressed packets of its best stream of a kind."""
+    with _opened(source) as file:
+        try:
+            if not file.read(1):
+                raise ValueError("it is empty")
+            file.seek(0)
+            with av.open(file, "r", metadata_errors="replace") as container:
+                stream = container.streams.best(kind)
+                # The cover of a song is no video, and a stream of an unknown codec is nothing.
+                if stream is None or not stream.codec_context or stream.disposition & Disposition.attached_pic:
+                    streams = [stream.type for stream in container.streams]
+                    raise ValueError(f"it has no {kind} that can be decoded among its streams {streams}")
+                # Many processes decode clips side by side, and FFmpeg's own threads can hang next to torch's.
+                stream.codec_context.thread_count = 1
+                yield _unbroken(container.demux(stream))
+        except (av.FFmpegError, OSError, ValueError) as error:  # the last two: a damaged index that points nowhere
+            name = getattr(file, "name", "the file object")
+            words = getattr(error, "strerror", None) or error
+            raise MediaError(f"{name} cannot be decoded as {kind}: {words}; is it a complete video?") from error
+
+
+def _unbroken(packets: Iterator[Packet]) -> Iterator[Packet]:
+    """Packets up to where the file breaks off."""
+    with suppress(av.FFmpegError, IndexError):  # the second: a stream that PyAV did not expect
+        yield from packets
+
+
+def _decoded(packets: Iterable[Packet]) -> Iterator[Any]:
+    """Decode what can be decoded; if that is nothing, raise what the decoder said first."""
+    failure: Exception = ValueError("it ends before anything can be decoded")
+    empty = True
+    for packet in packets:
+        try:
+            for frame in packet.decode():
+                empty = False
+                yield frame
+        except av.FFmpegError as error:
+            failure = error
+    if empty:
+        raise failure
+
+
+def _planes(frame: av.AudioFrame) -> np.ndarray:
+    """One decoded frame, whatever its sample format -> `(channels, samples)` float32 in [-1, 1]."""
+    sound = frame.to_ndarray()
+    if not frame.format.is_planar:
+        sound = sound.reshape(-1, frame.layout.nb_channels).T
+    zero, full = INTEGER_SCALES.get(sound.dtype.name, (0, 1))
+    return (sound.astype(np.float32) - zero) / full
+
+
+def _resampled(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
+    """`(channels, samples)` at one rate -> at another, of exactly the same duration."""
+    whole = av.AudioFrame.from_ndarray(sound, "fltp", "mono" if len(sound) == 1 else "stereo")
+    whole.sample_rate = source_rate
+    resampler = av.AudioResampler("fltp", whole.layout, rate)
+    parts = [part.to_ndarray() for part in [*resampler.resample(whole), *resampler.resample(None)]]
+    samples = round(sound.shape[1] * rate / source_rate)
+    return np.concatenate([*parts, np.zeros_like(sound)], axis=1)[:, :samples]  # FFmpeg's length is off by a few
+
+
+def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
+    """One decoded frame, whatever its pixel format -> `(height, width, 3)` uint8 RGB, turned as a player turns it."""
+    quarters = round(frame.rotation / 90) % 4
+    height, width = size or (None, None)
+    if quarters % 2:
+        height, width = width, height
+    return np.rot90(
+        frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC", threads=1), quarters
+    )

@@ -1,0 +1,9 @@
+"""Networks that score traits. Each is a head on a trunk, and any of them takes any input."""
+
+from personality.models.base import TraitRegressor
+from personality.models.cam_cnn import CamCNN
+from personality.models.dan import DAN
+from personality.models.linear import Linear
+from personality.models.regular_cnn import RegularCNN
+
+__all__ = ["DAN", "CamCNN", "Linear", "RegularCNN", "TraitRegressor"]

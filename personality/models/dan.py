@@ -1,0 +1,102 @@
+"""DAN and DAN+: descriptor aggregation networks, the winners of the First Impressions challenge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from personality.models.base import TraitRegressor
+from personality.models.trunks import build_trunk, last_convolution, output_shape
+
+
+class DescriptorPool(nn.Module):
+    """The maximum and the mean of every map over all positions, each list scaled to length 1 (times `scale`).
+
+    `(N, channels, *space)` to `(N, 2 * channels)`. Outside training the two lengths are held constant under
+    differentiation. Scores do not change by that, and gradient × activation becomes the exact share of every position
+    in the score; with the lengths alive these shares would always sum to 0.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Aggregate."""
+        maps = maps.flatten(2)
+        return self.scale * torch.cat([self._unit(maps.max(2).values), self._unit(maps.mean(2))], dim=1)
+
+    def _unit(self, descriptor: Tensor) -> Tensor:
+        length = descriptor.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return descriptor / (length if self.training else length.detach())
+
+
+class DAN(TraitRegressor):
+    """Trunk > max and average descriptors > linear > sigmoid (Zhang, Zhang, Wei and Wu 2016).
+
+    With the VGG-Face trunk it has 14.7 million parameters instead of 134. Its maps are those of the last convolution;
+    the trunk's last pooling belongs to the head, so that explanations have the finer grid.
+
+    Args:
+        input_shape: `(segments, channels, *space)` of the data.
+        trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
+        plus: DAN+, which takes the two descriptors of the last but one convolution as well.
+        scale: Length of every descriptor; above 1 lets a network that starts from scratch learn faster.
+        dropout: Share of the descriptors' numbers that training leaves out.
+        width: Factor on the trunk's numbers of channels.
+        batch_norm: Batch normalisation in the trunk.
+        **training: See `TraitRegressor`.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        trunk: str | None = None,
+        plus: bool = False,
+        scale: float = 1.0,
+        dropout: float = 0.0,
+        width: float = 1.0,
+        batch_norm: bool = False,
+        **training: Any,
+    ) -> None:
+        super().__init__(input_shape, **training)
+        self.save_hyperparameters()
+        layers = build_trunk(input_shape, trunk, width, batch_norm)
+        last = last_convolution(layers)
+        pools = [place for place, layer in enumerate(layers) if place > last and "Pool" in type(layer).__name__]
+        end = pools[0] if pools else len(layers)
+        describe = DescriptorPool(scale)
+        if plus:
+            features: nn.Module = LastTwo(layers[:last], layers[last:end])
+            (channels, *_) = output_shape(layers[:last], input_shape[1:])
+            pool: nn.Module = DescribeBoth(channels, layers[end:], describe)
+        else:
+            features, pool = layers[:end], nn.Sequential(layers[end:], describe)
+        self.assemble(features, nn.Sequential(pool, nn.Dropout(dropout)), nn.Sigmoid())
+
+
+class LastTwo(nn.Module):
+    """The maps that enter the last convolution and those that leave it, one behind the other in one tensor."""
+
+    def __init__(self, body: nn.Sequential, last: nn.Sequential) -> None:
+        super().__init__()
+        self.body, self.last = body, last
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convolve."""
+        before = self.body(inputs)
+        return torch.cat([before, self.last(before)], dim=1)
+
+
+class DescribeBoth(nn.Module):
+    """Descriptors of what `LastTwo` returns: the first `channels` maps as they are, the others after pooling."""
+
+    def __init__(self, channels: int, pool: nn.Module, describe: DescriptorPool) -> None:
+        super().__init__()
+        self.channels, self.pool, self.describe = channels, pool, describe
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Aggregate both."""
+        before, after = maps[:, : self.channels], maps[:, self.channels :]
+        return torch.cat([self.describe(before), self.describe(self.pool(after))], dim=1)

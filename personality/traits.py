@@ -1,0 +1,54 @@
+"""The words that every part shares: the five traits, one clip of a batch, the axes of an input."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+"""The Big Five in the order of the acronym OCEAN and of the published tables. As labelled in First Impressions,
+`neuroticism` is emotional *stability*: it correlates positively with the other four."""
+
+
+class Sample(NamedTuple):
+    """One clip, or with a leading batch dimension a batch of clips: all that a model learns of the data."""
+
+    inputs: Tensor
+    """`(segments, channels, *space)`: one or two dimensions of space."""
+    traits: Tensor
+    """`(targets,)` labels in [0, 1]; NaN where a clip has no label."""
+    segments: Tensor | int
+    """How many of the segments are real: those after them pad a clip that is shorter than the others."""
+    clip: Tensor | int
+    """The clip's row in its split: metrics and heatmaps know a clip by it."""
+
+
+class Axis(NamedTuple):
+    """One dimension of an input's space and what its positions mean."""
+
+    name: str
+    """`time` in seconds, `frequency` in Hz, `height` or `width` as a share of the video frame."""
+    values: np.ndarray
+    """`(positions,)` float64, ascending: the centre of each position."""
+
+
+class Place(NamedTuple):
+    """Where in its clip a segment lies."""
+
+    start: float
+    end: float
+    """In seconds."""
+    axes: tuple[Axis, ...]
+    """One for each dimension of the input's space."""
+
+
+def source_id(clip: str) -> str:
+    """Name the video that a clip was cut from: clips of one source show the same person.
+
+    >>> source_id("-Ab.x_9-7kQ.003.mp4")
+    '-Ab.x_9-7kQ'
+    >>> source_id("holiday.mp4")
+    'holiday'
+    """
+    return re.sub(r"(\.\d{3})?(\.[A-Za-z]\w{1,4})?$", "", clip)

@@ -1,0 +1,131 @@
+"""`python -m personality.evaluation`, as a user types it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personality.evaluation import read_predictions, write_predictions
+from personality.evaluation.__main__ import main
+from personality.evaluation.predictions import labels_of
+from personality.traits import TRAITS, source_id
+
+SCORES = list(TRAITS)
+
+
+@pytest.fixture
+def folder(tmp_path, predictions, train, monkeypatch):
+    """A run's folder: predictions of two models, without and with labels, and the training labels beside them."""
+    monkeypatch.chdir(tmp_path)
+    write_predictions("a.csv", predictions)
+    other = predictions.copy()
+    other[SCORES] = 0.8 * labels_of(predictions) + 0.1
+    write_predictions("b.csv", other[SCORES])
+    labels_of(predictions).to_csv("labels.csv")
+    train.to_csv("labels_train.csv")
+    return tmp_path
+
+
+def test_a_file_alone_is_measured(folder, capsys):
+    assert main(["a.csv", "--csv", "numbers.csv"]) == 0
+    text = capsys.readouterr().out
+    for word in ("All clips: over", "New sources: over", "mean predictor", "source lookup", "95 % from", "slope"):
+        assert word in text
+    numbers = pd.read_csv("numbers.csv")
+    assert {"over", "clips", "labelled", "sources", "row", "measure", "target", "value", "low", "high"} == set(numbers)
+    assert {"accuracy", "skill", "slope"} <= set(numbers.measure)
+
+
+def test_labels_and_training_labels_from_other_files(folder, capsys, tmp_path):
+    (tmp_path / "labels_train.csv").rename("elsewhere.csv")
+    assert main(["b.csv", "--labels", "labels.csv"]) == 0
+    assert "Without training labels (--train FILE)" in capsys.readouterr().out
+    assert main(["evaluate", "b.csv", "--labels", "labels.csv", "--train", "elsewhere.csv"]) == 0
+    assert "New sources: over" in capsys.readouterr().out
+
+
+def test_missing_clips(folder, capsys):
+    pd.read_csv("b.csv").iloc[5:].to_csv("short.csv", index=False)
+    assert main(["short.csv", "--labels", "labels.csv"]) == 0
+    text = capsys.readouterr().out
+    assert "Labelled but not scored: 5 clips" in text
+    clips = len(pd.read_csv("b.csv"))
+    assert f"over {clips - 5} of {clips} clips" in text
+    assert main(["short.csv", "--labels", "labels.csv", "--count-missing"]) == 0
+    assert f"over {clips} clips" in capsys.readouterr().out
+
+
+def test_groups(folder, capsys, predictions):
+    odd = [int(source_id(clip)[-1]) % 2 + 1 for clip in predictions.index]
+    pd.DataFrame({"VideoName": predictions.index, "Gender": odd}).to_csv("people.csv", sep=";", index=False)
+    assert main(["a.csv", "--groups", "people.csv", "--csv", "numbers.csv"]) == 0
+    text = capsys.readouterr().out
+    assert "By gender" in text
+    assert "female (" in text
+    assert "largest gap" in text
+    assert "gender" in set(pd.read_csv("numbers.csv").over)
+
+
+def test_compare(folder, capsys):
+    assert main(["compare", "a.csv", "b.csv", "--labels", "labels.csv", "--csv", "numbers.csv"]) == 0
+    text = capsys.readouterr().out
+    assert "first   a.csv\nsecond  b.csv" in text
+    assert "second - first" in text
+    assert "second - first" in set(pd.read_csv("numbers.csv").row)
+
+
+def test_fuse(folder, capsys, predictions):
+    assert main(["fuse", "a.csv", "b.csv", "--labels", "labels.csv", "-o", "c.csv"]) == 0
+    mean = (read_predictions("a.csv")[SCORES] + read_predictions("b.csv")[SCORES]) / 2
+    np.testing.assert_allclose(read_predictions("c.csv")[SCORES], mean, atol=1e-6)
+    learn = ["--learn", "a.csv", "b.csv", "--validation-labels", "labels.csv"]
+    assert main(["fuse", "a.csv", "b.csv", *learn, "-o", "d.csv"]) == 0
+    assert "Weights learnt on validation" in capsys.readouterr().out
+    assert main(["d.csv", "--labels", "labels.csv"]) == 0
+
+
+def test_calibrate(folder, capsys):
+    assert (
+        main(["calibrate", "b.csv", "--validation", "b.csv", "--validation-labels", "labels.csv", "-o", "c.csv"]) == 0
+    )
+    assert "slope" in capsys.readouterr().out
+    rescaled, labels = read_predictions("c.csv")[SCORES], pd.read_csv("labels.csv", index_col="clip")
+    np.testing.assert_allclose(rescaled, labels, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.csv"], "nowhere.csv does not exist."),
+        (["b.csv"], "b.csv: These predictions have no openness_label"),
+        (["compare", "a.csv", "b.csv"], "joined by --labels FILE"),
+        (["calibrate", "a.csv", "--validation", "b.csv", "-o", "c.csv"], "joined by --validation-labels FILE"),
+        (["fuse", "a.csv", "b.csv", "--learn", "a.csv", "-o", "c.csv"], "Got 1 validation files for 2 files to fuse."),
+        (["a.csv", "--csv", "no/such/folder.csv"], "no/such"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_paragraph(folder, capsys, arguments, said):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_help_shows_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for word in ("compare A.csv B.csv", "fuse A.csv B.csv -o C.csv", "calibrate A.csv", "--groups people.csv"):
+        assert word in shown
+
+
+def test_as_a_module_from_the_shell_without_lightning(folder):
+    command = [sys.executable, "-X", "importtime", "-m", "personality.evaluation", "nowhere.csv"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("nowhere.csv does not exist.")
+    assert "torchmetrics" in refused.stderr
+    assert "pytorch_lightning" not in refused.stderr

@@ -1,0 +1,127 @@
+"""Maps are exact where they say so, and those of other libraries."""
+
+import pytest
+import torch
+import torchcam.methods
+
+from personality.explanation import cam
+from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
+
+SPECTROGRAM, SPECTRUM = (1, 1, 96, 64), (1, 1, 6400)
+
+
+def randomised(model: TraitRegressor) -> TraitRegressor:
+    """Give every parameter a value that matters: fresh biases are 0."""
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model.double()
+
+
+def inputs(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.randn(3, *shape[1:], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
+@pytest.mark.parametrize("method", cam.METHODS.values(), ids=cam.METHODS)
+def test_map_and_bias_add_up_to_the_score(method, shape):
+    model = randomised(CamCNN(shape, width=0.05)).eval()
+    evidence = method(model, inputs(shape))
+    assert torch.allclose(evidence.maps.flatten(2).mean(2) + evidence.bias, model(inputs(shape)), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
+def test_on_a_cam_cnn_all_methods_are_the_same_exact_map(shape):
+    model = randomised(CamCNN(shape, width=0.05))
+    maps = [method(model, inputs(shape)) for method in cam.METHODS.values()]
+    for other in maps[1:]:
+        assert torch.allclose(maps[0].maps, other.maps, atol=1e-12)
+    assert torch.allclose(maps[0].bias, model.head.linear.bias.expand(3, -1), atol=1e-12)
+
+
+@pytest.mark.parametrize("plus", [False, True])
+@pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM, (1, 3, 64, 64)])
+def test_on_dan_hirescam_is_the_exact_share_of_every_position(shape, plus):
+    model = randomised(DAN(shape, width=0.05, plus=plus)).eval()
+    evidence = cam.hirescam(model, inputs(shape))
+    assert torch.allclose(evidence.bias, model.head.linear.bias.expand(3, -1), atol=1e-12)
+    assert torch.allclose(torch.sigmoid(evidence.score), model(inputs(shape)), atol=1e-12)
+    assert evidence.maps.abs().max() > 0
+
+
+def test_dan_agrees_with_the_formula_of_its_decomposition():
+    model = randomised(DAN(SPECTROGRAM, width=0.05)).eval()
+    activations = model.features(inputs(SPECTROGRAM)).flatten(2).detach()
+    highest, where = activations.max(2)
+    mean, positions = activations.mean(2), activations.shape[2]
+    for_max, for_mean = model.head.linear.weight.chunk(2, dim=1)
+    is_highest = torch.nn.functional.one_hot(where, positions)
+    share = torch.einsum("tc,nc,ncp->ntp", for_max, highest / highest.norm(dim=1, keepdim=True), is_highest.double())
+    share = share + torch.einsum("tc,ncp,n->ntp", for_mean, activations, 1 / mean.norm(dim=1)) / positions
+    maps = cam.hirescam(model, inputs(SPECTROGRAM)).maps.flatten(2)
+    assert torch.allclose(maps / positions, share, atol=1e-12)
+
+
+def test_a_regular_cnn_keeps_the_share_of_its_biases_apart():
+    model = randomised(RegularCNN(SPECTROGRAM, width=0.02)).eval()
+    evidence = cam.hirescam(model, inputs(SPECTROGRAM))
+    score = model(inputs(SPECTROGRAM))
+    biases = [layer.bias for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)]
+    for trait in range(5):
+        gradients = torch.autograd.grad(score[0, trait], biases, retain_graph=True)
+        share = sum((bias * gradient).sum() for bias, gradient in zip(biases, gradients, strict=True))
+        assert evidence.bias[0, trait] == pytest.approx(share.item(), abs=1e-12)
+
+
+def test_a_linear_model_owes_its_score_to_input_times_weight():
+    model = randomised(Linear((1, 1, 40)))
+    maps = cam.best(model, inputs((1, 1, 40))).maps / 40
+    assert torch.allclose(maps[:, 2], inputs((1, 1, 40))[:, 0] * model.head.linear.weight[2], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
+@pytest.mark.parametrize(
+    ("theirs", "build"),
+    [("CAM", CamCNN), ("GradCAM", CamCNN), ("GradCAM", DAN), ("GradCAM", RegularCNN)],
+)
+def test_maps_equal_those_of_torchcam(theirs, build, shape):
+    model = randomised(build(shape, width=0.05)).float().eval()
+    batch = inputs(shape).float()
+    method = cam.class_activation if theirs == "CAM" else cam.grad_cam
+    ours = method(model, batch).maps
+    layer = {"fc_layer": "head.linear"} if theirs == "CAM" else {}
+    extractor = getattr(torchcam.methods, theirs)(model, "features", **layer)
+    if theirs == "GradCAM":
+        ours = ours.clamp(min=0) / ours[0, 0].numel()  # theirs has a ReLU, and is not in units of the score
+    for trait in range(5):
+        score = model(batch).logit() if build is DAN else model(batch)
+        (their_maps,) = extractor(trait, score, normalized=False)
+        assert torch.allclose(ours[:, trait], their_maps, atol=1e-6)
+    extractor.remove_hooks()
+
+
+def test_a_model_is_left_as_it_was():
+    model = CamCNN(SPECTROGRAM, width=0.05).train()
+    model.features.conv2.eval()
+    batch, random = torch.randn(2, 1, 96, 64), torch.get_rng_state()
+    with torch.inference_mode():
+        cam.hirescam(model, batch)
+    assert model.training and not model.features.conv2.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_dropout_does_not_touch_a_map():
+    model = CamCNN(SPECTRUM, width=0.05).train()
+    batch = torch.randn(2, 1, 6400)
+    assert torch.equal(cam.best(model, batch).maps, cam.best(model, batch).maps)
+
+
+def test_class_activation_refuses_another_head():
+    with pytest.raises(ValueError, match="DAN makes 52 numbers of 26 maps: use hirescam"):
+        cam.class_activation(DAN(SPECTROGRAM, width=0.05), torch.zeros(1, 1, 96, 64))
+
+
+def test_enlarging_keeps_the_mean():
+    maps = torch.randn(2, 5, 12, 8)
+    assert torch.allclose(cam.resize(maps, (96, 64)).mean((2, 3)), maps.mean((2, 3)), atol=1e-6)

@@ -1,0 +1,121 @@
+"""Every model on every shape of input."""
+
+import pytest
+import torch
+
+from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
+from personality.models.trunks import build_trunk
+from personality.traits import Sample
+
+SHAPES = {
+    "clip spectrogram": (15, 1, 96, 64),
+    "summary spectrogram": (1, 1, 208, 64),
+    "raw-wav FFT": (1, 1, 30_605),
+    "face frames": (10, 3, 224, 224),
+    "log filterbank": (1, 1, 1529, 26),
+}
+MODELS = {
+    "regular": lambda shape: RegularCNN(shape, width=0.05),
+    "cam": lambda shape: CamCNN(shape, width=0.05),
+    "dan": lambda shape: DAN(shape, width=0.05),
+    "dan+": lambda shape: DAN(shape, width=0.05, plus=True),
+    "linear": Linear,
+}
+FACES = (1, 3, 224, 224)
+
+
+def parameters(model: TraitRegressor) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
+def test_every_model_takes_every_input(build, shape):
+    model = build(shape).eval()
+    inputs = torch.randn(2, *shape[1:])
+    with torch.no_grad():
+        scores = model(inputs)
+        assert torch.equal(scores, model.head(model.features(inputs)))
+    assert scores.shape == (2, 5)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize(("settings", "millions"), [({}, 14.71), ({"plus": True}, 14.72)])
+def test_dan_has_the_published_number_of_parameters(settings, millions):
+    assert parameters(DAN(FACES, **settings)) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def test_regular_cnn_on_faces_is_vgg_face_with_five_outputs():
+    with torch.device("meta"):
+        model = RegularCNN(FACES)
+    assert parameters(model) / 1e6 == pytest.approx(134.28, abs=0.005)
+
+
+def test_trunks_have_the_published_sizes():
+    vggish = build_trunk((1, 1, 96, 64))
+    assert sum(parameter.numel() for parameter in vggish.parameters()) == 4_499_712
+    assert vggish(torch.zeros(1, 1, 208, 64)).shape == (1, 512, 26, 8)
+    assert build_trunk((1, 1, 61_208)).eval()(torch.zeros(1, 1, 61_208)).shape == (1, 256, 95)
+
+
+def test_spectrum_trunk_convolves_as_same_padding_does():
+    convolution = build_trunk((1, 1, 700))[0]
+    impulse = torch.zeros(1, 1, 700)
+    impulse[..., 350] = 1
+    (response,) = torch.nonzero(
+        (convolution(impulse) - convolution(0 * impulse)).abs().sum((0, 1)) > 1e-6, as_tuple=True
+    )
+    assert response.tolist() == list(range(346, 354))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("vggish", (1, 1, 700)), ("spectrum", FACES)])
+def test_a_trunk_of_other_dimensions_is_refused(name, shape):
+    with pytest.raises(ValueError, match="does not fit an input of"):
+        build_trunk(shape, name)
+
+
+def test_wrong_words_are_refused():
+    with pytest.raises(ValueError, match="Unknown trunk 'vgish': expected one of vggish"):
+        CamCNN((1, 1, 96, 64), trunk="vgish")
+    with pytest.raises(ValueError, match="Got loss 'mean': expected one of mse, l1, huber"):
+        Linear((1, 1, 96, 64), loss="mean")
+    with pytest.raises(TypeError, match="learning_rate"):
+        CamCNN((1, 1, 96, 64), learning_rate=1)
+
+
+def test_a_clip_is_scored_by_the_mean_of_its_real_segments():
+    model = Linear((4, 1, 3), sigmoid=False)
+    torch.nn.init.normal_(model.head.linear.weight)
+    inputs = torch.randn(2, 4, 1, 3)
+    scores, weights = model.score(Sample(inputs, torch.zeros(2, 5), torch.tensor([4, 3]), torch.arange(2)))
+    clips = torch.einsum("bst,bs->bt", scores, weights)
+    assert torch.allclose(clips[0], model(inputs[0]).mean(0), atol=1e-6)
+    assert torch.allclose(clips[1], model(inputs[1, :3]).mean(0), atol=1e-6)
+
+
+def test_clips_without_a_label_and_padding_do_not_train():
+    model = Linear((2, 1, 3), sigmoid=False)
+    model.log = lambda *_, **__: None
+    inputs, traits = torch.randn(2, 2, 1, 3), torch.full((2, 5), 0.4)
+    whole = model.training_step(Sample(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
+    traits = torch.stack([traits[0], torch.full((5,), torch.nan)])
+    first = model.training_step(Sample(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
+    alone = model.training_step(Sample(inputs[:1], traits[:1], torch.tensor([2]), torch.arange(1)), 0)
+    assert first.isfinite()
+    assert first.item() == pytest.approx(alone.item())
+    assert first.item() != pytest.approx(whole.item())
+    inputs[0, 1] = 1e3
+    padded = model.training_step(Sample(inputs[:1], traits[:1], torch.tensor([1]), torch.arange(1)), 0)
+    assert padded.item() == pytest.approx(((model(inputs[0, :1]) - 0.4) ** 2).mean().item(), rel=1e-5)
+
+
+def test_the_two_parts_learn_at_their_own_rates():
+    model = CamCNN((1, 1, 96, 64), width=0.05, lr=0.01, trunk_lr=0.001, schedule="constant")
+    trunk, head = model.configure_optimizers().param_groups
+    assert (trunk["lr"], head["lr"]) == (0.001, 0.01)
+
+
+def test_a_frozen_trunk_stays_as_it_is():
+    model = CamCNN((1, 1, 96, 64), width=0.05, batch_norm=True, freeze_trunk=True, schedule="constant").train()
+    (group,) = model.configure_optimizers().param_groups
+    assert [tuple(parameter.shape) for parameter in group["params"]] == [(5, 26), (5,)]

@@ -1,0 +1,33 @@
+"""Train a model, test its best checkpoint, draw its heatmaps: `python train.py data=... model=... experiment=...`."""
+
+import logging
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import seed_everything
+
+from personality.command_line import command
+
+log = logging.getLogger(__name__)
+
+
+@command("train")
+def main(config: DictConfig) -> None:
+    """Fit, then validate and test the best checkpoint; say where everything lies."""
+    seed_everything(config.seed, workers=True)
+    data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
+    model = instantiate(config.model, input_shape=data.input_shape, targets=data.targets, _convert_="all")
+    model.recipe = OmegaConf.to_container(OmegaConf.masked_copy(config, ["corpus", "data", "model"]), resolve=True)
+    trainer = instantiate(config.trainer, _convert_="all")
+
+    last = Path(config.run, "checkpoints", "last.ckpt")
+    trainer.fit(model, data, ckpt_path=last if config.resume and last.exists() else None, weights_only=True)
+    best = trainer.checkpoint_callback.best_model_path
+    trainer.validate(model, data, ckpt_path=best, weights_only=True, verbose=False)
+    trainer.test(model, data, ckpt_path=best, weights_only=True, verbose=False)
+    log.info("Everything of this run lies in %s", config.run)
+
+
+if __name__ == "__main__":
+    main()
