@@ -3,7 +3,7 @@
 import logging
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 import personality
 from personality.command_line import command
@@ -14,8 +14,7 @@ log = logging.getLogger(__name__)
 @command("explain")
 def main(config: DictConfig) -> None:
     """Rebuild data and model from the checkpoint, then score and explain the split."""
-    changes = {part: OmegaConf.to_container(config[part]) for part in ("corpus", "data")}
-    model, data = personality.load(config.checkpoint, **changes)
+    model, data = personality.load(config.checkpoint, dict(config.corpus), dict(config.data))
     data.test_split = config.split
     instantiate(config.trainer, _convert_="all").test(model, data, verbose=False)
     log.info("Scores and heatmaps lie in %s", config.run)

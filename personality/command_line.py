@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make a script of a function: it is called with the configuration composed from `conf/<name>.yaml`.
 
-    `model.width=1` sets a word of a class whether or not a yaml mentions it: Hydra alone would ask for `++model.width=1`.
+    `model.width=1` sets a word of a class whether or not a yaml mentions it; Hydra alone asks for `++model.width=1`.
     """
 
     def decorate(verb: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(verb)
         def explained(config: DictConfig) -> None:
             try:
+                OmegaConf.resolve(config)
                 verb(config)
             except (InstantiationException, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -2,15 +2,13 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 
 from personality.corpus import Corpus
 from personality.data import TraitDataModule
 from personality.models import TraitRegressor
-
-T = TypeVar("T")
 
 
 class Predictor(NamedTuple):
@@ -57,7 +55,7 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
     return Predictor(model.eval(), module)
 
 
-def _build(kind: type[T], node: dict[str, Any], **more: Any) -> T:
+def _build(kind: Any, node: dict[str, Any], **more: Any) -> Any:
     """Build what a recipe's `_target_` names, if it is of the right kind."""
     words = dict(node)
     module, _, name = words.pop("_target_").rpartition(".")

@@ -1,10 +1,14 @@
 """The words that every part shares: the five traits, one clip of a batch, the axes of an input."""
 
+from __future__ import annotations
+
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # torch takes seconds to import, and makers of clips do without
+    from torch import Tensor
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
 """The Big Five in the order of the acronym OCEAN and of the published tables. As labelled in First Impressions,

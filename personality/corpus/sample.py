@@ -18,7 +18,7 @@ from personality.corpus.first_impressions import LABEL_FILES, FirstImpressions
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
 RECIPE, EVIDENCE = "recipe.txt", "evidence.csv"
-VERSION = 1  # of how clips are made: raise it whenever another file comes out
+VERSION = 2  # of how clips are made: raise it whenever another file comes out
 
 
 class SampleCorpus(FirstImpressions):

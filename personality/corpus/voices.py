@@ -129,8 +129,8 @@ def mouth_opening(score: Score, times: np.ndarray) -> np.ndarray:
 
 
 def recur(seconds: float, random: np.random.Generator) -> np.ndarray:
-    """Draw the moments, in seconds, at which a tone begins: about one in each 0.96 s, a spectrogram patch."""
-    moments = np.cumsum([random.uniform(0, 0.7), *random.uniform(0.7, 0.95, round(2 * seconds))])
+    """Draw the moments, in seconds, at which a tone begins: somewhat fewer than one in each 0.96 s, a spectrogram patch."""
+    moments = np.cumsum([random.uniform(0, 1), *random.uniform(0.95, 1.3, round(2 * seconds))])
     return moments[moments + TONE_SECONDS < seconds]
 
 

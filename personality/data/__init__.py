@@ -1,6 +1,10 @@
-"""Inputs: what a model sees of a clip. Each is a Lightning data module and a way from a file to segments."""
+"""Inputs: from a corpus to batches of clips."""
 
 from personality.data.base import TraitDataModule
 from personality.data.clip_spectrogram import ClipSpectrogram
+from personality.data.face_frames import FaceFrames
+from personality.data.log_filterbank import LogFilterbank
+from personality.data.raw_wav_fft import RawWavFFT
+from personality.data.summary_spectrogram import SummarySpectrogram
 
-__all__ = ["ClipSpectrogram", "TraitDataModule"]
+__all__ = ["ClipSpectrogram", "FaceFrames", "LogFilterbank", "RawWavFFT", "SummarySpectrogram", "TraitDataModule"]

@@ -3,8 +3,9 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,32 +17,34 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from personality.corpus import SPLITS, Corpus
 from personality.features.cache import FeatureCache
 from personality.features.media import RESAMPLER
-from personality.traits import TRAITS, Place, Sample
+from personality.traits import TRAITS, Axis, Place, Sample
 
 log = logging.getLogger(__name__)
 
-NORMALISATIONS = ("clip", "patches", "none")
-EDGES = {
+EDGES = {  # columns of an evidence table that bound a cue along each axis
     "time": ("start", "end"),
     "frequency": ("low", "high"),
     "height": ("top", "bottom"),
     "width": ("left", "right"),
 }
-"""The columns of an evidence table that bound a cue along each axis."""
 
 
 class TraitDataModule(LightningDataModule):
     """Clips of a corpus as bags of segments of one shape.
 
+    An input says `extract` and `input_shape`, and `place` where a segment lies; all else is here.
+
     Args:
         corpus: Where the clips and their labels are.
         extract: From a video file to its features, `extract(path) -> {"inputs": (segments, channels, *space), ...}`; a
             `functools.partial` whose keywords are all that the features depend on.
-        input_shape: `(segments, channels, *space)` of a clip.
+        input_shape: `(segments, channels, *space)` of a clip, as a model sees it.
+        kept: The same as it lies on disk, where that is another.
         extras: Shape and dtype of each further array that `extract` returns.
         dtype: Of the inputs on disk.
         cache: Folder for features that have been computed.
         batch_size: Clips a step.
+        draw: Segments of each clip that a training step takes, at random; by default all. Validation takes all of them.
         normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
             segments of its clip, `none` leaves inputs as they are.
         targets: Names of the labels.
@@ -50,15 +53,21 @@ class TraitDataModule(LightningDataModule):
         seed: The order of the training clips follows from it and the epoch's number.
     """
 
+    normalisations: tuple[str, ...] = ("clip", "patches", "none")
+    test_split = "test"
+    """What `trainer.test` runs over; `explain.py` may ask for another."""
+
     def __init__(
         self,
         corpus: Corpus,
         extract: partial[dict[str, np.ndarray]],
         input_shape: Sequence[int],
+        kept: Sequence[int] | None = None,
         extras: dict[str, tuple[tuple[int, ...], str]] | None = None,
         dtype: str = "float32",
         cache: str = "cache",
         batch_size: int = 8,
+        draw: int | None = None,
         normalise: str = "clip",
         targets: Sequence[str] = TRAITS,
         processes: int | None = None,
@@ -66,9 +75,13 @@ class TraitDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if normalise not in NORMALISATIONS:
-            raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(NORMALISATIONS)}.")
+        if normalise not in self.normalisations:
+            raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
+        for name, value in {"batch_size": batch_size, "draw": draw or 1}.items():
+            if value < 1:
+                raise ValueError(f"Got {name} {value}: expected at least 1.")
         self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
+        self.kept, self.draw = tuple(kept or input_shape), draw
         self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
         self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets)
         self.processes, self.time_limit, self.seed = processes, time_limit, seed
@@ -108,7 +121,7 @@ class TraitDataModule(LightningDataModule):
             self.folder / self.corpus.name / type(self).__name__ / split,
             parameters={**self.extract.keywords, "extract": self.extract.func.__qualname__, "resampler": RESAMPLER},
             clips=list(self.clips(split).index),
-            row=self.input_shape,
+            row=self.kept,
             dtype=self.dtype,
             extras=self.extras,
         )
@@ -118,16 +131,35 @@ class TraitDataModule(LightningDataModule):
         """The mean of the training labels `(targets,)`: the prediction that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
 
-    def fetch(self, split: str, clips: Sequence[int]) -> Sample:
-        """Read clips by their rows in the split's table: a batch on the CPU, as it is on disk."""
+    def fetch(self, split: str, clips: Sequence[int] | np.ndarray, draw: int | None = None) -> Sample:
+        """Read clips by their rows in the split's table: a batch on the CPU, as it is on disk.
+
+        Args:
+            split: The split.
+            clips: Rows.
+            draw: How many segments of each clip to read, chosen at random; by default all.
+        """
         rows, cache = np.asarray(clips), self.caches[split]
         labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
+        segments = cache.segments[rows].astype(np.int64)
+        if draw is None or draw >= self.kept[0]:
+            inputs = cache.inputs[rows]
+        else:
+            chance = self.chance(torch.from_numpy(rows)).random((len(rows), self.kept[0]))
+            chance[np.arange(self.kept[0]) >= segments[:, None]] = 1  # what pads a clip is drawn last
+            inputs = cache.inputs[rows[:, None], np.argsort(chance, axis=1)[:, :draw]]
+            segments = np.minimum(segments, draw)
         return Sample(
-            inputs=torch.from_numpy(cache.inputs[rows]),
+            inputs=torch.from_numpy(inputs),
             traits=torch.from_numpy(labels[rows]),
-            segments=torch.from_numpy(cache.segments[rows].astype(np.int64)),
+            segments=torch.from_numpy(segments),
             clip=torch.from_numpy(rows),
         )
+
+    def chance(self, clips: Tensor) -> np.random.Generator:
+        """Randomness of a batch: it follows from seed, epoch and clips alone, and so is the same in a resumed run."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return np.random.default_rng([self.seed, epoch, *clips.tolist()])
 
     def normalise(self, sample: Sample) -> Sample:
         """Normalise a batch where it lies, which in training is the accelerator."""
@@ -151,15 +183,15 @@ class TraitDataModule(LightningDataModule):
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Clips in their order."""
+        """Clips in the order of their names."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Clips in their order."""
-        return self._loader("test")
+        """Clips of `test_split`, in the order of their names."""
+        return self._loader(self.test_split)
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
-        clips = ClipDataset(self, split)
+        clips = ClipDataset(self, split, self.draw if shuffle else None)
         processes, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
         pin = torch.cuda.is_available()
@@ -171,33 +203,32 @@ class TraitDataModule(LightningDataModule):
         Returns:
             For each trait a boolean mask of the input's space; nothing where the corpus has no planted evidence.
         """
-        table = self.corpus.evidence()
-        if table is None:
+        name = self.clips(split).index[clip]
+        if name not in self._cues.groups:
             return {}
         start, end, axes = self.place(split, clip, segment)
-        sound = any(axis.name == "frequency" for axis in axes)
-        table = table[
-            (table.clip == self.clips(split).index[clip])
-            & (table.modality == ("sound" if sound else "picture"))
-            & (table.start < end)
-            & (table.end > start)
-        ]
+        modality = "sound" if any(axis.name == "frequency" for axis in axes) else "picture"
+        cues = self._cues.get_group(name)
+        cues = cues[(cues["modality"] == modality) & (cues["start"] <= end) & (cues["end"] > start)]
         masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
-        for cue in table[table.trait.isin(TRAITS)].itertuples():
-            inside = [
-                (axis.values >= getattr(cue, low)) & (axis.values <= getattr(cue, high))
-                for axis in axes
-                for low, high in [EDGES[axis.name]]
-            ]
-            masks[cue.trait] |= reduce(np.logical_and.outer, inside)
+        for cue in cues.to_dict("records"):
+            if cue["trait"] in masks:
+                inside = [(cue[low] <= axis.values) & (axis.values <= cue[high]) for axis, low, high in _edges(axes)]
+                masks[cue["trait"]] |= reduce(np.logical_and.outer, inside)
         return masks
+
+    @cached_property
+    def _cues(self) -> Any:
+        """The corpus's table of planted cues, clip by clip."""
+        table = self.corpus.evidence()
+        return (pd.DataFrame({"clip": []}) if table is None else table).groupby("clip")
 
 
 class ClipDataset(Dataset[Sample]):
     """The clips of a split whose features are there; read a whole batch at a time."""
 
-    def __init__(self, data: TraitDataModule, split: str) -> None:
-        self.data, self.split = data, split
+    def __init__(self, data: TraitDataModule, split: str, draw: int | None = None) -> None:
+        self.data, self.split, self.draw = data, split, draw
         self.rows = np.flatnonzero(data.caches[split].segments > 0)
         if not len(self.rows):
             raise ValueError(
@@ -210,8 +241,12 @@ class ClipDataset(Dataset[Sample]):
 
     def __getitems__(self, places: list[int]) -> Sample:
         """Read a batch."""
-        return self.data.fetch(self.split, self.rows[places])
+        return self.data.fetch(self.split, self.rows[places], self.draw)
 
 
-def _as_it_is(batch: Sample) -> Sample:
+def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _edges(axes: Sequence[Axis]) -> list[tuple[Axis, str, str]]:
+    return [(axis, *EDGES[axis.name]) for axis in axes]

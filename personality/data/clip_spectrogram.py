@@ -34,6 +34,5 @@ class ClipSpectrogram(TraitDataModule):
     def place(self, split: str, clip: int, segment: int) -> Place:
         """A patch lies at its number times 0.96 s; its space is time by frequency."""
         start = segment * audio.PATCH * audio.HOP_SECONDS
-        times = start + (np.arange(audio.PATCH) + 0.5) * audio.HOP_SECONDS
-        axes = (Axis("time", times), Axis("frequency", audio.mel_frequencies()))
+        axes = Axis("time", start + audio.frame_times(audio.PATCH)), Axis("frequency", audio.mel_frequencies())
         return Place(start, start + audio.PATCH * audio.HOP_SECONDS, axes)

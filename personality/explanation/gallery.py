@@ -1,20 +1,25 @@
 """A folder of heatmaps: sheets, single pictures, the maps as numbers, and tables that say what is what."""
 
+import logging
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning import LightningModule
 from tqdm import tqdm
 
 from personality.explanation import cam
 from personality.explanation.faithfulness import pointing
 from personality.explanation.pictures import Heatmap, draw_heatmap, draw_sheet
+from personality.traits import Place
 
-BATCH = 16
+log = logging.getLogger(__name__)
+
+BATCH = 16  # segments that are explained at the same time
 
 
 class Explained(NamedTuple):
@@ -29,7 +34,7 @@ class Explained(NamedTuple):
 
 
 def explain(
-    method: cam.Method, model: LightningModule, data: LightningDataModule, split: str, segments: np.ndarray
+    method: cam.Method, model: LightningModule, data: Any, split: str, segments: np.ndarray
 ) -> dict[tuple[int, int], Explained]:
     """Explain segments of a split, given as rows `(clip, segment)`."""
     explained = {}
@@ -46,14 +51,14 @@ def explain(
 
 
 def save_gallery(
-    folder: Path, model: LightningModule, data: LightningDataModule, split: str, rows: np.ndarray, method: cam.Method
+    folder: Path, model: LightningModule, data: Any, split: str, rows: np.ndarray, method: cam.Method
 ) -> None:
     """Explain the chosen segments of every trait and save all of it; the folder appears whole or not at all.
 
     Args:
         folder: Replaced if it exists.
         model: What scored the segments.
-        data: Where they can be read again.
+        data: Where they can be read again, a `TraitDataModule`.
         split: The split that they belong to.
         rows: `(targets, n, 4)`: score, clip, segment, the segment's score; rows of NaN are none.
         method: A function of `personality.explanation.cam`.
@@ -65,7 +70,8 @@ def save_gallery(
     segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
     explained = explain(method, model, data, split, segments)
     masks = {pair: data.evidence(split, *pair) for pair in explained}
-    name = model.explained_by if method is cam.best else getattr(method, "__name__", str(method))
+    function = method.func if isinstance(method, partial) else method
+    name = str(model.explained_by) if function is cam.best else function.__name__
 
     index: list[dict[str, Any]] = []
     for target, trait in enumerate(tqdm(data.targets, desc=f"heatmaps of {split}", unit="trait", leave=False)):
@@ -76,12 +82,15 @@ def save_gallery(
         with torch.random.fork_rng():
             torch.manual_seed(0)
             untrained = type(model)(**model.hparams).to(model.device)
-        by_chance = explain(method, untrained, data, split, segments)
         columns = {
-            name: [_pointing(trait, target, chosen[target], maps, masks) for target, trait in enumerate(data.targets)]
-            for name, maps in [("trained", explained), ("untrained", by_chance)]
+            "trained": _pointings(data.targets, chosen, explained, masks),
+            "untrained": _pointings(data.targets, chosen, explain(method, untrained, data, split, segments), masks),
         }
-        pd.DataFrame(columns, index=pd.Index(data.targets, name="trait")).to_csv(part / "evidence.csv")
+        evidence = pd.DataFrame(columns, index=pd.Index(data.targets, name="trait"))
+        evidence.to_csv(part / "evidence.csv")
+        log.info(
+            "%s split: positive evidence on the planted cues, in multiples of chance:\n%s", split, evidence.round(2)
+        )
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
 
@@ -93,7 +102,7 @@ def _save_trait(
     rows: np.ndarray,
     explained: dict[tuple[int, int], Explained],
     masks: dict[tuple[int, int], dict[str, np.ndarray]],
-    data: LightningDataModule,
+    data: Any,
     split: str,
 ) -> list[dict[str, Any]]:
     (part / trait).mkdir()
@@ -103,7 +112,7 @@ def _save_trait(
         pair = int(clip), int(segment)
         inputs, maps, bias = explained[pair]
         place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
-        title = f"{rank}  {name}  {place.start:.2f} to {place.end:.2f} s\nscore {score:.3f}  label {label:.3f}"
+        title = f"{rank}  {name}\n{_seconds(place)}  score {score:.3f}  label {label:.3f}"
         heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, masks[pair].get(trait)))
         index.append(
             {
@@ -140,17 +149,20 @@ def _save_trait(
     return index
 
 
-def _pointing(
-    trait: str,
-    target: int,
-    rows: np.ndarray,
+def _seconds(place: Place) -> str:
+    return f"{place.start:.2f} to {place.end:.2f} s" if place.end > place.start else f"at {place.start:.2f} s"
+
+
+def _pointings(
+    targets: list[str],
+    chosen: list[np.ndarray],
     explained: dict[tuple[int, int], Explained],
     masks: dict[tuple[int, int], dict[str, np.ndarray]],
-) -> float:
-    """Average over a trait's clips how much more of the positive evidence lies on the planted cue than by chance."""
-    pairs = [(int(clip), int(segment)) for _, clip, segment, _ in rows]
-    return float(
-        np.nanmean(
-            [pointing(explained[pair].maps[target], masks[pair][trait]) for pair in pairs if trait in masks[pair]]
-        )
-    )
+) -> list[float]:
+    """Average over each trait's clips how much more of the positive evidence lies on the planted cue than by chance."""
+    means = []
+    for target, trait in enumerate(targets):
+        pairs = [(int(clip), int(segment)) for _, clip, segment, _ in chosen[target]]
+        ratios = [pointing(explained[pair].maps[target], masks[pair][trait]) for pair in pairs if trait in masks[pair]]
+        means.append(float(pd.Series(ratios, dtype=float).mean()))
+    return means

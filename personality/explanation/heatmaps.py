@@ -53,7 +53,7 @@ class SaveHeatmaps(Callback):
 
     Args:
         top: How many clips a trait.
-        method: How to explain: a function of `personality.explanation.cam`. By default the one that fits the model best.
+        method: How to explain: a function of `personality.explanation.cam`. By default the one that fits the model.
         every_n_epochs: Also draw while fitting, after every so many epochs; 0 draws only for `validate` and `test`.
         all_segments: Let all segments of all clips compete by their own score, as in the original, where one clip can
             appear many times. By default each clip is there once, ranked by its score, shown by its best segment.
@@ -80,17 +80,24 @@ class SaveHeatmaps(Callback):
         self.highest = Highest(len(trainer.datamodule.targets), self.top) if wanted else None  # type: ignore[attr-defined]
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Sample,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Let the clips of a batch compete."""
         if self.highest is not None:
-            self.highest.add(self._candidates(outputs["scores"], outputs["weights"], batch.clip))
+            self.highest.add(self._candidates(outputs["scores"], outputs["weights"], torch.as_tensor(batch.clip)))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the selections of all processes together; one process draws."""
         if self.highest is None:
             return
-        for rows in pl_module.all_gather(torch.from_numpy(self.highest.rows)).reshape(-1, *self.highest.rows.shape):
+        everywhere = torch.as_tensor(pl_module.all_gather(torch.from_numpy(self.highest.rows)))
+        for rows in everywhere.view(-1, *self.highest.rows.shape):
             self.highest.add(rows.cpu().numpy())
         if trainer.is_global_zero:
             self._draw(trainer, pl_module, self.highest.rows)

@@ -35,36 +35,39 @@ class Heatmap(NamedTuple):
 def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float) -> None:
     """Draw up to 20 heatmaps as a sheet of 5 x 4, all on one symmetric scale from `-limit` to `limit`."""
     columns, rows = 5, max(1, -(-len(heatmaps) // 5))
-    figure = Figure(figsize=(13, 1.1 + 2.35 * rows), layout="constrained")
-    figure.suptitle(title, fontsize=12)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    height = 0.7 + 2.35 * rows  # inches
+    figure = Figure(figsize=(13, height))
+    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top")
+    edges = {"left": 0.045, "right": 0.92, "bottom": 0.45 / height, "top": 1 - 0.85 / height}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.18, "hspace": 0.45, **edges})
     for number, axes in enumerate(grid.flat):
         if number >= len(heatmaps):
             axes.set_axis_off()
             continue
         draw_map(axes, heatmaps[number], limit)
-        axes.set_title(heatmaps[number].title, fontsize=7.5)
+        axes.set_title(heatmaps[number].title, fontsize=7)
         axes.tick_params(labelsize=6.5)
         if number % columns:
             axes.set_ylabel("")
         if number + columns < len(heatmaps):
             axes.set_xlabel("")
-    _colour_bar(figure, limit, grid)
+    _colour_bar(figure, limit, figure.add_axes((0.94, 0.3, 0.01, 0.4)))
     figure.savefig(path, dpi=110)
 
 
 def draw_heatmap(path: Path, heatmap: Heatmap, limit: float) -> None:
     """Draw one segment three times: as it is, with its signed map over it, and where the map is near its maximum."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.2))
     figure.suptitle(f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   "), fontsize=9)
-    panels = figure.subplots(1, 3)
+    edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}
+    panels = figure.subplots(1, 3, gridspec_kw={"wspace": 0.2, **edges})
     draw_input(panels[0], heatmap)
     draw_map(panels[1], heatmap, limit)
     draw_peak(panels[2], heatmap)
     for axes, title in zip(panels, ["input", "for (red) and against (blue)", f"map's range above {KEPT}"], strict=True):
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=7)
-    _colour_bar(figure, limit, panels)
+    _colour_bar(figure, limit, figure.add_axes((0.93, 0.2, 0.01, 0.56)))
     figure.savefig(path, dpi=90)
 
 
@@ -155,8 +158,8 @@ def _envelope(hertz: np.ndarray, values: np.ndarray, points: int = 1500) -> tupl
     return hertz[:whole:size], peaks / max(peaks.max(), 1e-12)
 
 
-def _colour_bar(figure: Figure, limit: float, axes: Any) -> None:
+def _colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
     colours = ScalarMappable(Normalize(-limit, limit), cmap=EVIDENCE)
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.01)
+    bar = figure.colorbar(colours, cax=axes)
     bar.set_label("evidence, in units of the score", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -176,6 +176,15 @@ def log_filterbank(waveform: Tensor, *, as_published: bool = False) -> Tensor:
     return torch.log(energies.where(energies > 0, torch.finfo(torch.double).eps)).float()[None, None]
 
 
+def frame_times(frames: int) -> np.ndarray:
+    """When each frame of a log-mel spectrogram is heard, the middle of its window, `(frames,)` in seconds.
+
+    >>> frame_times(2)
+    array([0.0125, 0.0225])
+    """
+    return (np.arange(frames) * HOP + WINDOW / 2) / RATE
+
+
 def mel_frequencies() -> np.ndarray:
     """Centres of the bands of a log-mel spectrogram, `(64,)` in Hz.
 

@@ -124,7 +124,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, wave
             pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
             pictures.height, pictures.width = first.shape[:2]
             pictures.thread_count = 1  # the same bytes on machines of any size
-            voice = container.add_stream("aac", rate, layout="mono" if len(sound) == 1 else "stereo")
+            layout = "mono" if len(sound) == 1 else "stereo"
+            voice = container.add_stream("aac", rate, {"aac_coder": "fast"}, layout=layout)
             for stream in (pictures, voice):
                 stream.codec_context.flags |= Flags.bitexact
 

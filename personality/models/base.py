@@ -45,6 +45,7 @@ class TraitRegressor(LightningModule):
 
     features: nn.Module
     head: nn.Sequential
+    target_mean: Tensor
     recipe: dict[str, Any] | None = None
     """How corpus, data and model were made, in plain words: saved with every checkpoint."""
     explained_by = "hirescam"
@@ -66,9 +67,10 @@ class TraitRegressor(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        allowed: tuple[str, ...]
         for name, value, allowed in [
-            ("loss", loss, LOSSES),
-            ("optimiser", optimiser, OPTIMISERS),
+            ("loss", loss, (*LOSSES,)),
+            ("optimiser", optimiser, (*OPTIMISERS,)),
             ("schedule", schedule, ("one_cycle", "constant")),
         ]:
             if value not in allowed:
@@ -89,7 +91,8 @@ class TraitRegressor(LightningModule):
             activation: What follows the linear layer; nothing by default.
         """
         maps = output_shape(features, self.input_shape[1:])
-        linear = nn.Linear(*output_shape(pool, maps), len(self.targets))
+        (descriptors,) = output_shape(pool, maps)
+        linear = nn.Linear(descriptors, len(self.targets))
         layers = {"pool": pool, "linear": linear, "activation": activation or nn.Identity()}
         self.features, self.head = features, nn.Sequential(OrderedDict(layers))
         for layer in self.modules():
@@ -131,7 +134,7 @@ class TraitRegressor(LightningModule):
     def validation_step(self, sample: Sample, _: int) -> dict[str, Tensor]:
         """Measure clips; what it returns is what callbacks read: `scores` `(B, S, targets)` and `weights` `(B, S)`."""
         scores, weights = self.score(sample)
-        self.metrics.update(torch.einsum("bst,bs->bt", scores, weights), sample.traits, sample.clip)
+        self.metrics.update(torch.einsum("bst,bs->bt", scores, weights), sample.traits, torch.as_tensor(sample.clip))
         return {"scores": scores, "weights": weights}
 
     test_step = validation_step
@@ -157,9 +160,9 @@ class TraitRegressor(LightningModule):
 
             load_weights(self, self.weights, sha256=self.sha256)
         self.target_mean.copy_(self.trainer.datamodule.target_mean)  # type: ignore[attr-defined]
-        sigmoid = isinstance(self.head.activation, nn.Sigmoid)
+        linear, activation = self.head[1], self.head[2]
         with torch.no_grad():
-            self.head.linear.bias.copy_(self.target_mean.logit() if sigmoid else self.target_mean)
+            linear.bias.copy_(self.target_mean.logit() if isinstance(activation, nn.Sigmoid) else self.target_mean)  # type: ignore[operator]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint know how it was made, so that it can be used with no other word."""
@@ -173,7 +176,7 @@ class TraitRegressor(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig | torch.optim.Optimizer:
         """Two groups of parameters, the trunk's and the head's, and the schedule."""
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": list(part.parameters()), "lr": lr}
             for part, lr in [(self.features, self.trunk_lr or self.lr), (self.head, self.lr)]
             if any(parameter.requires_grad for parameter in part.parameters())

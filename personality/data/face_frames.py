@@ -1,0 +1,108 @@
+"""Face frames: moments spread evenly over a clip, cut to the face."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from personality.corpus import Corpus
+from personality.data.base import TraitDataModule
+from personality.features import faces, media
+from personality.traits import Axis, Place, Sample
+
+MEAN = (129.1863, 104.7624, 93.5940)
+"""Of red, green and blue, from 0 to 255, in the portraits that VGG-Face was trained on (Parkhi et al. 2015)."""
+
+
+def extract(source: Any, frames: int, size: int, detector: str) -> dict[str, np.ndarray]:
+    """Cut the face out of frames that are spread evenly over a file, `(frames, 3, size, size)` uint8 RGB."""
+    images, seconds = media.read_frames(source, frames)
+    boxes, found = faces.find_faces(images, detector)
+    return {
+        "inputs": faces.crop_faces(images, boxes, size),
+        "boxes": boxes.astype(np.float32),
+        "found": found,
+        "seconds": seconds,
+    }
+
+
+class FaceFrames(TraitDataModule):
+    """Frames spread evenly over a clip and cut to the face, `(10, 3, 224, 224)` uint8 a clip (Zhang et al. 2016).
+
+    All of them are scored in validation, and all take part in a training step unless `draw` says fewer.
+
+    Args:
+        corpus: Where the clips and their labels are.
+        frames: How many a clip.
+        size: Pixels of a side, as kept on disk.
+        crop: Pixels of a side that the model sees: in training at a random place of each frame and mirrored half of the
+            time, else in the middle. By default all of them, as they are.
+        detector: `haar`, `whole` for no crop at all, or the path of a YuNet model (see `faces.find_faces`).
+        normalise: `vgg_face` takes the mean away that published weights expect; or what `TraitDataModule` offers.
+        **loading: See `TraitDataModule`.
+    """
+
+    normalisations = ("vgg_face", *TraitDataModule.normalisations)
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        frames: int = 10,
+        size: int = 224,
+        crop: int | None = None,
+        detector: str = "haar",
+        normalise: str = "vgg_face",
+        **loading: Any,
+    ) -> None:
+        if not 0 < (crop or size) <= size:
+            raise ValueError(
+                f"Got a crop of {crop} pixels from frames of {size}: expected no more; choose a size above."
+            )
+        super().__init__(
+            corpus,
+            partial(extract, frames=frames, size=size, detector=detector),
+            (frames, 3, crop or size, crop or size),
+            kept=(frames, 3, size, size),
+            dtype="uint8",
+            extras={"boxes": ((frames, 4), "float32"), "found": ((frames,), "bool"), "seconds": ((frames,), "float64")},
+            normalise=normalise,
+            **loading,
+        )
+        self.crop = crop
+
+    def place(self, split: str, clip: int, segment: int) -> Place:
+        """A frame stands for its part of the clip; its space is height by width, in shares of the video frame."""
+        cache = self.caches[split]
+        size, seen = cache.inputs.shape[-1], self.input_shape[-1]
+        left, top, right, bottom = cache.extra("boxes")[clip, segment].astype(float)
+        seconds = cache.extra("seconds")[clip]
+        centres = ((size - seen) // 2 + np.arange(seen) + 0.5) / size
+        axes = Axis("height", top + centres * (bottom - top)), Axis("width", left + centres * (right - left))
+        moment = float(seconds[segment])
+        return Place(moment, moment, axes)
+
+    def normalise(self, sample: Sample) -> Sample:
+        """Cut to what the model sees, and normalise."""
+        if self.crop:
+            training = self.trainer is not None and self.trainer.training
+            sample = sample._replace(inputs=self._cut(sample, self.crop, at_random=training))
+        if self.normalisation != "vgg_face":
+            return super().normalise(sample)
+        return sample._replace(inputs=sample.inputs - sample.inputs.new_tensor(MEAN, dtype=torch.float32).view(3, 1, 1))
+
+    def _cut(self, sample: Sample, crop: int, at_random: bool) -> Tensor:
+        clips, frames, _, size, _ = sample.inputs.shape
+        flat, rest = sample.inputs.flatten(0, 1), size - crop
+        if not at_random:
+            return sample.inputs[..., rest // 2 : rest // 2 + crop, rest // 2 : rest // 2 + crop]
+        chance = self.chance(torch.as_tensor(sample.clip))
+        tops, lefts, mirrored = (
+            torch.from_numpy(chance.integers(0, most + 1, (len(flat), 1))).to(flat.device) for most in (rest, rest, 1)
+        )
+        along = torch.arange(crop, device=flat.device)
+        rows, columns = tops + along, lefts + torch.where(mirrored.bool(), along.flip(0), along)
+        each = torch.arange(len(flat), device=flat.device).view(-1, 1, 1)
+        cut = flat.permute(0, 2, 3, 1)[each, rows.unsqueeze(2), columns.unsqueeze(1)]  # ..., crop, crop, 3
+        return cut.permute(0, 3, 1, 2).unflatten(0, (clips, frames))

@@ -1,0 +1,36 @@
+"""Raw-wav FFT: the spectrum of a clip's whole waveform, and no time at all."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from personality.corpus import Corpus
+from personality.data.base import TraitDataModule
+from personality.features import audio, media
+from personality.traits import Axis, Place
+
+
+def extract(source: Any, scale: audio.Scale) -> dict[str, np.ndarray]:
+    """Compute the spectrum of a file's sound, `(1, 1, bins)`."""
+    waveform = media.read_waveform(source, audio.SPECTRUM_RATE)
+    return {"inputs": audio.spectrum(torch.from_numpy(waveform), scale).numpy()}
+
+
+class RawWavFFT(TraitDataModule):
+    """Fourier transform of 15.3 s of the waveform at 4 kHz, `(1, 1, 30605)` a clip (Hayat et al. 2019).
+
+    Args:
+        corpus: Where the clips and their labels are.
+        scale: `magnitude`, `log` for its logarithm, or `real` for the two-sided real part that the original took.
+        **loading: See `TraitDataModule`.
+    """
+
+    def __init__(self, corpus: Corpus, scale: audio.Scale = "magnitude", **loading: Any) -> None:
+        self.frequencies = audio.spectrum_frequencies(scale)
+        super().__init__(corpus, partial(extract, scale=scale), (1, 1, len(self.frequencies)), **loading)
+
+    def place(self, split: str, clip: int, segment: int) -> Place:
+        """The one segment is the clip; its space is frequency."""
+        return Place(0.0, audio.SPECTRUM_SAMPLES / audio.SPECTRUM_RATE, (Axis("frequency", self.frequencies),))
