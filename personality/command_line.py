@@ -3,7 +3,9 @@
 The only file of the package that knows Hydra; nothing else in the package imports it.
 """
 
+import difflib
 import functools
+import inspect
 import logging
 import os
 import re
@@ -15,9 +17,11 @@ from pathlib import Path
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 log = logging.getLogger(__name__)
+
+GROUPS = ("corpus", "data", "model", "cam", "trainer", "logger", "callbacks")
 
 
 def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -32,21 +36,51 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             try:
                 OmegaConf.resolve(config)
                 verb(config)
-            except (InstantiationException, ValueError, OSError) as error:
+            except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
                 reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-                sys.exit(f"\n{name}: {reason}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
+                sys.exit(f"\n{name}: {_in_words(reason)}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
 
         @functools.wraps(verb)
         def run() -> None:
-            words = r"(corpus|data|model|cam|trainer|logger|callbacks)\.[\w.]+="
-            sys.argv[1:] = [re.sub(f"^(?={words})", "++", word) for word in sys.argv[1:]]
+            sys.argv[1:] = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", word) for word in sys.argv[1:]]
+            _check_spelling(name, Path(inspect.getfile(verb)).parent / "conf")
             hydra.main(version_base="1.3", config_path="conf", config_name=name)(explained)()
 
         return run
 
     return decorate
+
+
+def _check_spelling(name: str, conf: Path) -> None:
+    """Name the word that was meant where the command line has one that is nearly right."""
+    known = {str(key) for key in OmegaConf.load(conf / f"{name}.yaml")} | {path.name for path in conf.iterdir()}
+    if any(word.startswith("--config-") for word in sys.argv):
+        return
+    for word in sys.argv[1:]:
+        key = re.match(r"(?:\+\+?|~)?([a-z_]+)[.=@]", word)
+        if key and key[1] not in known and (meant := difflib.get_close_matches(key[1], known, n=1)):
+            sys.exit(f"{name}: there is no {key[1]} in {word!r}. Did you mean {meant[0]}? --help lists all words.")
+
+
+def _in_words(error: BaseException) -> str:
+    """Add to an unknown keyword of a class the keyword that was meant."""
+    unknown = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if not unknown:
+        return str(error)
+    from personality import corpus, data, explanation, models
+
+    offered = [getattr(part, name) for part in (corpus, data, models, explanation) for name in part.__all__]
+    keywords = {
+        keyword
+        for kind in offered
+        if inspect.isclass(kind) and any(base.__name__ == unknown[1] for base in kind.__mro__)
+        for base in kind.__mro__[:-1]
+        for keyword in inspect.signature(base.__init__).parameters
+    }
+    meant = difflib.get_close_matches(unknown[2], keywords, n=1)
+    return f"{unknown[1]} has no word {unknown[2]!r}." + (f" Did you mean {meant[0]}?" if meant else "")
 
 
 def run_folder(name: str, resume: bool) -> str:

@@ -30,7 +30,7 @@ class SampleCorpus(FirstImpressions):
 
     Args:
         root: The folder.
-        sizes: Clips to train on, to validate with and to test with.
+        sizes: Clips to train on, to validate with and to test with: enough of these for the highest 20 to be a choice.
         seconds: How long each clip is.
         seed: All follows from it.
         processes: How many make clips at the same time; by default one for each core. 1 makes them in this one.
@@ -47,7 +47,7 @@ class SampleCorpus(FirstImpressions):
     def __init__(
         self,
         root: str | Path = "corpora/sample",
-        sizes: Sequence[int] = (64, 24, 24),
+        sizes: Sequence[int] = (64, 16, 40),
         seconds: float = 15.3,
         seed: int = 0,
         processes: int | None = None,

@@ -61,7 +61,7 @@ TONES = {
 }
 """Between which frequencies each tone warbles, in Hz: six of VGGish's 64 mel bands, then two bands of silence."""
 TONE_SECONDS = 0.2
-TONE_LEVELS = (-16, 8)  # dB of the speech, at strength 0 and 1
+TONE_LEVELS = (-16, 12)  # dB of the speech, at strength 0 and 1
 WARBLE = 40  # Hz: a window of 25 ms hears the whole band
 
 

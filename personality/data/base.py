@@ -2,7 +2,8 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial, reduce
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class TraitDataModule(LightningDataModule):
         extract: partial[dict[str, np.ndarray]],
         input_shape: Sequence[int],
         kept: Sequence[int] | None = None,
-        extras: dict[str, tuple[tuple[int, ...], str]] | None = None,
+        extras: Mapping[str, tuple[tuple[int, ...], str]] | None = None,
         dtype: str = "float32",
         cache: str = "cache",
         batch_size: int = 8,
@@ -77,8 +78,12 @@ class TraitDataModule(LightningDataModule):
         super().__init__()
         if normalise not in self.normalisations:
             raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
-        for name, value in {"batch_size": batch_size, "draw": draw or 1}.items():
-            if value < 1:
+        if normalise == "patches" and input_shape[0] == 1:
+            raise ValueError(
+                "Got normalise 'patches' for an input of one segment, which is alone at each position: expected 'clip'."
+            )
+        for name, value in {"batch_size": batch_size, "draw": draw, "segments": input_shape[0]}.items():
+            if value is not None and value < 1:
                 raise ValueError(f"Got {name} {value}: expected at least 1.")
         self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
         self.kept, self.draw = tuple(kept or input_shape), draw
@@ -92,10 +97,14 @@ class TraitDataModule(LightningDataModule):
     def place(self, split: str, clip: int, segment: int) -> Place:
         """Say where in its clip a segment lies, and what the positions of its space mean."""
 
+    def waveform(self, split: str, clip: int) -> np.ndarray | None:
+        """Outline the sound of a clip, `(2, moments)`: lowest and highest values. None where the input shows time."""
+        return None
+
     def prepare_data(self) -> None:
-        """Make what is missing: the corpus, then the features of every split. Does nothing the second time."""
+        """Make what is missing: the corpus, then the features of its splits. Does nothing the second time."""
         self.corpus.prepare()
-        for split in SPLITS:
+        for split in self.splits():
             cache = self.open(split)
             cache.fill(self.extract, self.clips(split).path, processes=self.processes, time_limit=self.time_limit)
             failures = cache.failures()
@@ -107,7 +116,16 @@ class TraitDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open what `prepare_data` made."""
-        self.caches = {split: self.open(split) for split in SPLITS}
+        self.caches = {split: self.open(split) for split in self.splits()}
+
+    def splits(self) -> list[str]:
+        """Name the splits that the corpus has: one that is not there is missed only when it is asked for."""
+        there = []
+        for split in SPLITS:
+            with suppress(FileNotFoundError):
+                self.clips(split)
+                there.append(split)
+        return there
 
     def clips(self, split: str) -> pd.DataFrame:
         """Table of a split's clips, read once: index `clip`, the video's `path`, a column for each trait."""
@@ -161,16 +179,22 @@ class TraitDataModule(LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         return np.random.default_rng([self.seed, epoch, *clips.tolist()])
 
+    def cut(self, sample: Sample) -> Sample:
+        """Cut a batch as it is on disk to what a model sees, and `place` speaks of; by default that is all of it."""
+        return sample
+
     def normalise(self, sample: Sample) -> Sample:
-        """Normalise a batch where it lies, which in training is the accelerator."""
+        """Turn a batch as it is on disk into a model's inputs, where it lies, which in training is the accelerator."""
         if self.normalisation == "none":
-            return sample
-        inputs = sample.inputs.float()
+            return self.cut(sample)
+        inputs = self.cut(sample).inputs.float()
         over = (1,) if self.normalisation == "patches" else tuple(range(1, inputs.ndim))
         real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(sample.segments).unsqueeze(1)
         real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).expand_as(inputs)
         count = real.sum(over, keepdim=True)
-        centred = inputs - (inputs * real).sum(over, keepdim=True) / count
+        centred = inputs
+        for _ in range(2):  # the first mean has a rounding error, which in silence would be all that there is to scale
+            centred = centred - (centred * real).sum(over, keepdim=True) / count
         deviation = ((centred.square() * real).sum(over, keepdim=True) / count).sqrt()
         return sample._replace(inputs=centred / (deviation + 1e-8) * real)
 
@@ -229,10 +253,11 @@ class ClipDataset(Dataset[Sample]):
 
     def __init__(self, data: TraitDataModule, split: str, draw: int | None = None) -> None:
         self.data, self.split, self.draw = data, split, draw
+        clips = len(data.clips(split))  # or an error that says why there are none
         self.rows = np.flatnonzero(data.caches[split].segments > 0)
         if not len(self.rows):
             raise ValueError(
-                f"None of the {len(data.clips(split))} {split} clips could be used: "
+                f"None of the {clips} {split} clips could be used: "
                 f"{data.caches[split].folder / 'failures.csv'} says why."
             )
 

@@ -83,20 +83,25 @@ class FaceFrames(TraitDataModule):
         moment = float(seconds[segment])
         return Place(moment, moment, axes)
 
+    def cut(self, sample: Sample) -> Sample:
+        """Cut to what the model sees: in training a place of each frame at random, else its middle."""
+        if not self.crop:
+            return sample
+        if self.trainer is not None and self.trainer.training:
+            return sample._replace(inputs=self._cut_at_random(sample, self.crop))
+        start = (sample.inputs.shape[-1] - self.crop) // 2
+        return sample._replace(inputs=sample.inputs[..., start : start + self.crop, start : start + self.crop])
+
     def normalise(self, sample: Sample) -> Sample:
-        """Cut to what the model sees, and normalise."""
-        if self.crop:
-            training = self.trainer is not None and self.trainer.training
-            sample = sample._replace(inputs=self._cut(sample, self.crop, at_random=training))
+        """Turn a batch as it is on disk into a model's inputs."""
         if self.normalisation != "vgg_face":
             return super().normalise(sample)
+        sample = self.cut(sample)
         return sample._replace(inputs=sample.inputs - sample.inputs.new_tensor(MEAN, dtype=torch.float32).view(3, 1, 1))
 
-    def _cut(self, sample: Sample, crop: int, at_random: bool) -> Tensor:
+    def _cut_at_random(self, sample: Sample, crop: int) -> Tensor:
         clips, frames, _, size, _ = sample.inputs.shape
         flat, rest = sample.inputs.flatten(0, 1), size - crop
-        if not at_random:
-            return sample.inputs[..., rest // 2 : rest // 2 + crop, rest // 2 : rest // 2 + crop]
         chance = self.chance(torch.as_tensor(sample.clip))
         tops, lefts, mirrored = (
             torch.from_numpy(chance.integers(0, most + 1, (len(flat), 1))).to(flat.device) for most in (rest, rest, 1)

@@ -11,11 +11,19 @@ from personality.data.base import TraitDataModule
 from personality.features import audio, media
 from personality.traits import Axis, Place
 
+OUTLINE = 80  # samples, 20 ms, whose lowest and highest values are kept to draw the waveform
+MOMENTS = audio.SPECTRUM_SAMPLES // OUTLINE
+
 
 def extract(source: Any, scale: audio.Scale) -> dict[str, np.ndarray]:
-    """Compute the spectrum of a file's sound, `(1, 1, bins)`."""
+    """Compute the spectrum of a file's sound, `(1, 1, bins)`, and an outline of its waveform, `(1, 2, moments)`."""
     waveform = media.read_waveform(source, audio.SPECTRUM_RATE)
-    return {"inputs": audio.spectrum(torch.from_numpy(waveform), scale).numpy()}
+    heard = np.zeros((MOMENTS, OUTLINE), np.float32)
+    heard.flat[: len(waveform)] = waveform[: heard.size]
+    return {
+        "inputs": audio.spectrum(torch.from_numpy(waveform), scale).numpy(),
+        "waveform": np.stack([heard.min(1), heard.max(1)])[None],
+    }
 
 
 class RawWavFFT(TraitDataModule):
@@ -29,7 +37,12 @@ class RawWavFFT(TraitDataModule):
 
     def __init__(self, corpus: Corpus, scale: audio.Scale = "magnitude", **loading: Any) -> None:
         self.frequencies = audio.spectrum_frequencies(scale)
-        super().__init__(corpus, partial(extract, scale=scale), (1, 1, len(self.frequencies)), **loading)
+        shape, extras = (1, 1, len(self.frequencies)), {"waveform": ((1, 2, MOMENTS), "float32")}
+        super().__init__(corpus, partial(extract, scale=scale), shape, extras=extras, **loading)
+
+    def waveform(self, split: str, clip: int) -> np.ndarray:
+        """Outline the sound of a clip, `(2, moments)`, lowest and highest values: a spectrum does not show time."""
+        return self.caches[split].extra("waveform")[clip, 0]
 
     def place(self, split: str, clip: int, segment: int) -> Place:
         """The one segment is the clip; its space is frequency."""

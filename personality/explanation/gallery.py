@@ -26,7 +26,7 @@ class Explained(NamedTuple):
     """One segment and the evidence in it for every trait."""
 
     inputs: np.ndarray
-    """`(channels, *space)` as on disk."""
+    """`(channels, *space)` before it was normalised."""
     maps: np.ndarray
     """`(targets, *space)`, enlarged to the input's size."""
     bias: np.ndarray
@@ -44,7 +44,7 @@ def explain(
         inputs = data.normalise(data.transfer_batch_to_device(sample, model.device, 0)).inputs
         evidence = method(model, inputs[np.arange(len(clips)), places])
         maps = cam.resize(evidence.maps, tuple(inputs.shape[3:])).cpu().numpy()
-        raw = sample.inputs.numpy()[np.arange(len(clips)), places]
+        raw = data.cut(sample).inputs.numpy()[np.arange(len(clips)), places]
         for clip, place, *found in zip(clips, places, raw, maps, evidence.bias.cpu().numpy(), strict=True):
             explained[int(clip), int(place)] = Explained(*found)
     return explained
@@ -63,10 +63,13 @@ def save_gallery(
         rows: `(targets, n, 4)`: score, clip, segment, the segment's score; rows of NaN are none.
         method: A function of `personality.explanation.cam`.
     """
+    chosen = [row[np.isfinite(row[:, 0])] for row in rows]
+    if not all(map(len, chosen)):
+        log.warning("No heatmaps of the %s split: the model's scores are not numbers. Has training diverged?", split)
+        return
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    chosen = [row[np.isfinite(row[:, 0])] for row in rows]
     segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
     explained = explain(method, model, data, split, segments)
     masks = {pair: data.evidence(split, *pair) for pair in explained}
@@ -79,8 +82,8 @@ def save_gallery(
     pd.DataFrame(index).assign(method=name).to_csv(part / "index.csv", index=False)
 
     if any(masks.values()):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # parameters that can be differentiated
+            torch.default_generator.manual_seed(0)  # the CPU's alone: an accelerator's randomness is not asked for
             untrained = type(model)(**model.hparams).to(model.device)
         columns = {
             "trained": _pointings(data.targets, chosen, explained, masks),
@@ -113,7 +116,8 @@ def _save_trait(
         inputs, maps, bias = explained[pair]
         place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
         title = f"{rank}  {name}\n{_seconds(place)}  score {score:.3f}  label {label:.3f}"
-        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, masks[pair].get(trait)))
+        extras = masks[pair].get(trait), data.waveform(split, pair[0])
+        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, *extras))
         index.append(
             {
                 "trait": trait,

@@ -26,11 +26,13 @@ class Highest:
     """The highest-scoring clips of every trait, however many pass by: memory for `top` rows a trait, no more.
 
     A row is `(score, clip, segment, segment's score)`. Equal scores are ordered by clip and segment, so that the choice
-    depends neither on the batches nor on the number of processes.
+    depends neither on the batches nor on the number of processes. A clip counts once, or if `all_segments` compete, a
+    segment.
     """
 
-    def __init__(self, targets: int, top: int) -> None:
+    def __init__(self, targets: int, top: int, all_segments: bool = False) -> None:
         self.top = top
+        self.one = slice(1, 3 if all_segments else 2)
         self.rows = np.empty((targets, 0, 4))
 
     def add(self, rows: np.ndarray) -> None:
@@ -40,7 +42,7 @@ class Highest:
     def _highest(self, rows: np.ndarray) -> np.ndarray:
         rows = rows[np.isfinite(rows[:, 0])]
         rows = rows[np.lexsort((rows[:, 2], rows[:, 1], -rows[:, 0]))]
-        _, first = np.unique(rows[:, 1:3], axis=0, return_index=True)  # a distributed sampler repeats clips
+        _, first = np.unique(rows[:, self.one], axis=0, return_index=True)  # a distributed sampler repeats clips
         rows = rows[np.sort(first)][: self.top]
         return np.pad(rows, ((0, self.top - len(rows)), (0, 0)), constant_values=np.nan)
 
@@ -48,8 +50,9 @@ class Highest:
 class SaveHeatmaps(Callback):
     """Save, for every trait, what the highest-scoring clips of a validated split owe their score to.
 
-    `heatmaps/<split>/` in the trainer's folder then holds, for each trait, a sheet of all 20, a picture of each, the
-    maps as numbers, and for all traits `index.csv` and, where the corpus has planted evidence, `evidence.csv`.
+    `heatmaps/<split>/` in the trainer's folder (while fitting `<split>_epoch_<number>/`) then holds, for each trait, a
+    sheet of all 20, a picture of each, the maps as numbers, and for all traits `index.csv` and, where the corpus has
+    planted evidence, `evidence.csv`.
 
     Args:
         top: How many clips a trait.
@@ -76,8 +79,10 @@ class SaveHeatmaps(Callback):
         """Begin a new selection."""
         fitting = trainer.state.fn == TrainerFn.FITTING
         due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        wanted = not trainer.sanity_checking and (due or not fitting)
-        self.highest = Highest(len(trainer.datamodule.targets), self.top) if wanted else None  # type: ignore[attr-defined]
+        self.highest = None
+        if not trainer.sanity_checking and (due or not fitting):
+            targets = trainer.datamodule.targets  # type: ignore[attr-defined]
+            self.highest = Highest(len(targets), self.top, self.all_segments)
 
     def on_validation_batch_end(
         self,
@@ -90,7 +95,8 @@ class SaveHeatmaps(Callback):
     ) -> None:
         """Let the clips of a batch compete."""
         if self.highest is not None:
-            self.highest.add(self._candidates(outputs["scores"], outputs["weights"], torch.as_tensor(batch.clip)))
+            found = outputs["scores"], outputs["weights"], torch.as_tensor(batch.clip)
+            self.highest.add(self._candidates(*(tensor.cpu() for tensor in found)))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the selections of all processes together; one process draws."""
@@ -120,13 +126,13 @@ class SaveHeatmaps(Callback):
             each = each.gather(2, segment)
         clip = clips.view(1, -1, 1).expand_as(each)
         rank_by = each if self.all_segments else whole.expand_as(each)
-        return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).cpu().numpy()
+        return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).numpy()
 
     def _draw(self, trainer: Trainer, model: LightningModule, rows: np.ndarray) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = data.test_split if trainer.state.fn == TrainerFn.TESTING else "val"
         folder = Path(trainer.default_root_dir) / "heatmaps" / split
         if trainer.state.fn == TrainerFn.FITTING:
-            folder = folder / f"epoch_{trainer.current_epoch:03d}"
+            folder = folder.with_name(f"{split}_epoch_{trainer.current_epoch:03d}")
         save_gallery(folder, model, data, split, rows, self.method)
         log.info("Heatmaps of the %s split: %s", split, folder)

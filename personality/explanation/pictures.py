@@ -1,5 +1,6 @@
 """Maps drawn over spectrograms, spectra and faces."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ EVIDENCE = "RdBu_r"
 """Red speaks for a trait, blue against it, white says nothing."""
 KEPT = 0.8
 """The original's view keeps what lies at or above this share of a map's own range."""
+POINTS = 1500
+"""Of a long spectrum that are drawn: more than a picture has pixels."""
 
 
 class Heatmap(NamedTuple):
@@ -30,6 +33,8 @@ class Heatmap(NamedTuple):
     place: Place
     mask: np.ndarray | None = None
     """`(*space)` boolean: where a planted cue lies, if that is known."""
+    waveform: np.ndarray | None = None
+    """`(2, moments)`, the lowest and highest values of the sound over its time, to stand beside a spectrum."""
 
 
 def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float) -> None:
@@ -37,7 +42,7 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
     columns, rows = 5, max(1, -(-len(heatmaps) // 5))
     height = 0.7 + 2.35 * rows  # inches
     figure = Figure(figsize=(13, height))
-    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top")
+    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
     edges = {"left": 0.045, "right": 0.92, "bottom": 0.45 / height, "top": 1 - 0.85 / height}
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.18, "hspace": 0.45, **edges})
     for number, axes in enumerate(grid.flat):
@@ -45,63 +50,83 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
             axes.set_axis_off()
             continue
         draw_map(axes, heatmaps[number], limit)
-        axes.set_title(heatmaps[number].title, fontsize=7)
+        axes.set_title(heatmaps[number].title, fontsize=7, parse_math=False)
         axes.tick_params(labelsize=6.5)
         if number % columns:
             axes.set_ylabel("")
         if number + columns < len(heatmaps):
             axes.set_xlabel("")
     _colour_bar(figure, limit, figure.add_axes((0.94, 0.3, 0.01, 0.4)))
-    figure.savefig(path, dpi=110)
+    _save(figure, path, dpi=110)
 
 
 def draw_heatmap(path: Path, heatmap: Heatmap, limit: float) -> None:
-    """Draw one segment three times: as it is, with its signed map over it, and where the map is near its maximum."""
+    """Draw one segment three times: as it is, with its signed map over it, and where the map is near its maximum.
+
+    In front of a spectrum, which has no time, stands the waveform.
+    """
     figure = Figure(figsize=(11, 3.2))
-    figure.suptitle(f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   "), fontsize=9)
+    title = f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   ")
+    figure.suptitle(title, fontsize=9, parse_math=False)
     edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}
-    panels = figure.subplots(1, 3, gridspec_kw={"wspace": 0.2, **edges})
-    draw_input(panels[0], heatmap)
-    draw_map(panels[1], heatmap, limit)
-    draw_peak(panels[2], heatmap)
-    for axes, title in zip(panels, ["input", "for (red) and against (blue)", f"map's range above {KEPT}"], strict=True):
+    titles = ["input", "for (red) and against (blue)", f"map's range above {KEPT}"]
+    if heatmap.waveform is not None:
+        titles.insert(0, "waveform")
+    panels = figure.subplots(1, len(titles), gridspec_kw={"wspace": 0.2, **edges})
+    if heatmap.waveform is not None:
+        draw_waveform(panels[0], heatmap.place, heatmap.waveform)
+    draw_input(panels[-3], heatmap)
+    draw_map(panels[-2], heatmap, limit)
+    draw_peak(panels[-1], heatmap)
+    for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=7)
     _colour_bar(figure, limit, figure.add_axes((0.93, 0.2, 0.01, 0.56)))
-    figure.savefig(path, dpi=90)
+    _save(figure, path, dpi=90)
 
 
 def draw_input(axes: Axes, heatmap: Heatmap) -> None:
     """Draw a segment in the units of its space: seconds and Hz, Hz alone, or a picture."""
     if _is_spectrum(heatmap.place):
-        hertz, values = _envelope(heatmap.place.axes[0].values, heatmap.inputs[0])
-        axes.plot(hertz, values, color="0.25", linewidth=0.6)
+        axes.fill_between(*_envelope(heatmap), color="0.4", linewidth=0.5)
     else:
-        axes.imshow(_as_picture(heatmap.inputs), cmap="gray_r", **_frame(heatmap.place))
+        axes.imshow(_as_picture(heatmap.inputs, heatmap.place), cmap="gray_r", **_frame(heatmap.place))
     _label(axes, heatmap.place)
 
 
 def draw_map(axes: Axes, heatmap: Heatmap, limit: float) -> None:
     """Draw a segment with its map over it, and a thin line around a planted cue where there is one."""
     draw_input(axes, heatmap)
-    values, frame = _as_picture(heatmap.map[None]), _frame(heatmap.place)
+    values, frame = _as_picture(heatmap.map[None], heatmap.place), _frame(heatmap.place)
     opacity = 0.85 * np.clip(np.abs(values) / limit, 0, 1) ** 0.7
     axes.imshow(values, cmap=EVIDENCE, vmin=-limit, vmax=limit, alpha=opacity, zorder=1, **frame)
-    if heatmap.mask is not None and heatmap.mask.any():
-        mask = _as_picture(heatmap.mask[None]).astype(float).repeat(2 if _is_spectrum(heatmap.place) else 1, axis=0)
+    if heatmap.mask is not None and heatmap.mask.any() and not heatmap.mask.all():
+        if _is_spectrum(heatmap.place):
+            hertz, planted = (values[:: _step(values)] for values in (heatmap.place.axes[0].values, heatmap.mask))
+            axes.fill_between(hertz, 1, where=planted, facecolor="none", edgecolor="black", linewidth=0.7)
+            return
+        mask = _as_picture(heatmap.mask[None], heatmap.place).astype(float)
         axes.contour(mask, levels=[0.5], colors="black", linewidths=0.7, extent=frame["extent"], origin=frame["origin"])
+
+
+def draw_waveform(axes: Axes, place: Place, waveform: np.ndarray) -> None:
+    """Draw sound over time."""
+    seconds = np.linspace(place.start, place.end, waveform.shape[1])
+    axes.fill_between(seconds, *waveform, color="0.4", linewidth=0.5)
+    axes.set(xlim=(place.start, place.end), yticks=[])
+    axes.set_xlabel("seconds", fontsize=8)
 
 
 def draw_peak(axes: Axes, heatmap: Heatmap) -> None:
     """Draw the original's view: the input in the colours of `jet`, masked where its map is below 0.8 of its range."""
     draw_input(axes, heatmap)
     lowest, highest = heatmap.map.min(), heatmap.map.max()
-    hidden = _as_picture(heatmap.map[None]) < lowest + KEPT * (highest - lowest)
+    hidden = _as_picture(heatmap.map[None], heatmap.place) < lowest + KEPT * (highest - lowest)
     frame = _frame(heatmap.place)
     if _is_spectrum(heatmap.place):
         axes.imshow(np.where(hidden, np.nan, 1.0), cmap="jet", vmin=0, vmax=1.1, alpha=0.4, zorder=1, **frame)
         return
-    picture = _as_picture(heatmap.inputs)
+    picture = _as_picture(heatmap.inputs, heatmap.place)
     grey = picture if picture.ndim == 2 else picture.mean(2)
     axes.imshow(np.ones_like(grey), cmap="gray", vmin=0, vmax=1, zorder=1, **frame)
     axes.imshow(np.ma.array(grey, mask=hidden), cmap="jet", vmin=grey.min(), vmax=grey.max(), zorder=2, **frame)
@@ -115,11 +140,13 @@ def _is_photograph(place: Place) -> bool:
     return place.axes[0].name == "height"
 
 
-def _as_picture(values: np.ndarray) -> np.ndarray:
+def _as_picture(values: np.ndarray, place: Place) -> np.ndarray:
     """Turn `(channels, *space)` into rows by columns as `imshow` takes them: frequency upwards, time to the right."""
-    if values.ndim == 2:
-        return values[:1]
-    return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0].T
+    if _is_spectrum(place):
+        return values[:1, :: _step(values[0])]
+    if _is_photograph(place):
+        return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
+    return values[0].T
 
 
 def _frame(place: Place) -> dict[str, Any]:
@@ -136,7 +163,8 @@ def _label(axes: Axes, place: Place) -> None:
     if _is_photograph(place):
         axes.set(xticks=[], yticks=[])
     elif _is_spectrum(place):
-        axes.set(xlabel="Hz", yticks=[], ylim=(0, 1))
+        axes.set(xlim=place.axes[0].values[[0, -1]], yticks=[], ylim=(0, 1))
+        axes.set_xlabel("Hz", fontsize=8)
     else:
         _mark_hertz(axes, place.axes[1])
         axes.set_xlabel("seconds", fontsize=8)
@@ -150,12 +178,24 @@ def _mark_hertz(axes: Axes, frequency: Axis) -> None:
     axes.set_ylabel("Hz", fontsize=8)
 
 
-def _envelope(hertz: np.ndarray, values: np.ndarray, points: int = 1500) -> tuple[np.ndarray, np.ndarray]:
-    """Thin a long spectrum out to its peaks, scaled to [0, 1], so that it can be drawn."""
-    size = max(1, len(values) // points)
-    whole = len(values) // size * size
-    peaks = np.abs(values[:whole]).reshape(-1, size).max(1)
-    return hertz[:whole:size], peaks / max(peaks.max(), 1e-12)
+def _step(values: np.ndarray) -> int:
+    return max(1, len(values) // POINTS)
+
+
+def _envelope(heatmap: Heatmap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thin a long spectrum out to Hz and the lowest and highest value about there, scaled to [0, 1]."""
+    hertz, values = heatmap.place.axes[0].values, heatmap.inputs[0]
+    step = _step(values)
+    stretches = values[: len(values) // step * step].reshape(-1, step)
+    lowest, highest = stretches.min(1), stretches.max(1)
+    base, size = lowest.min(), max(highest.max() - lowest.min(), 1e-12)
+    return hertz[: stretches.size : step], (lowest - base) / size, (highest - base) / size
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a clip's name in a script that the font lacks is drawn as boxes
+        figure.savefig(path, dpi=dpi)
 
 
 def _colour_bar(figure: Figure, limit: float, axes: Axes) -> None:

@@ -31,6 +31,8 @@ class TraitRegressor(LightningModule):
     Args:
         input_shape: `(segments, channels, *space)` of the data.
         targets: Names of the scores, in order.
+        width: Factor on all numbers of channels, to make a small version of the same network.
+        batch_norm: Normalise after every convolution: helps training from scratch; published weights have none.
         loss: `mse`, `l1` or `huber`, between each segment's score and its clip's label.
         optimiser: `adamw`, `adam` or `sgd` (with momentum 0.9).
         lr: Learning rate; with the one-cycle schedule its peak.
@@ -55,6 +57,8 @@ class TraitRegressor(LightningModule):
         self,
         input_shape: Sequence[int],
         targets: Sequence[str] = TRAITS,
+        width: float = 1.0,
+        batch_norm: bool = False,
         loss: str = "mse",
         optimiser: str = "adamw",
         lr: float = 1e-3,
@@ -75,6 +79,7 @@ class TraitRegressor(LightningModule):
         ]:
             if value not in allowed:
                 raise ValueError(f"Got {name} {value!r}: expected one of {', '.join(allowed)}.")
+        self.width, self.batch_norm = width, batch_norm
         self.loss, self.optimiser, self.schedule = loss, optimiser, schedule
         self.lr, self.trunk_lr, self.weight_decay = lr, trunk_lr, weight_decay
         self.weights, self.sha256, self.freeze_trunk, self.seed = weights, sha256, freeze_trunk, seed

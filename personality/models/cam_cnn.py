@@ -25,8 +25,6 @@ class CamCNN(TraitRegressor):
     Args:
         input_shape: `(segments, channels, *space)` of the data.
         trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
-        width: Factor on the trunk's numbers of channels.
-        batch_norm: Batch normalisation in the trunk.
         **training: See `TraitRegressor`.
     """
 
@@ -36,10 +34,8 @@ class CamCNN(TraitRegressor):
         self,
         input_shape: Sequence[int],
         trunk: str | None = None,
-        width: float = 1.0,
-        batch_norm: bool = False,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        self.assemble(build_trunk(input_shape, trunk, width, batch_norm), GlobalAveragePool())
+        self.assemble(build_trunk(input_shape, trunk, self.width, self.batch_norm), GlobalAveragePool())

@@ -44,8 +44,6 @@ class DAN(TraitRegressor):
         plus: DAN+, which takes the two descriptors of the last but one convolution as well.
         scale: Length of every descriptor; above 1 lets a network that starts from scratch learn faster.
         dropout: Share of the descriptors' numbers that training leaves out.
-        width: Factor on the trunk's numbers of channels.
-        batch_norm: Batch normalisation in the trunk.
         **training: See `TraitRegressor`.
     """
 
@@ -56,13 +54,11 @@ class DAN(TraitRegressor):
         plus: bool = False,
         scale: float = 1.0,
         dropout: float = 0.0,
-        width: float = 1.0,
-        batch_norm: bool = False,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        layers = build_trunk(input_shape, trunk, width, batch_norm)
+        layers = build_trunk(input_shape, trunk, self.width, self.batch_norm)
         last = last_convolution(layers)
         pools = [place for place, layer in enumerate(layers) if place > last and "Pool" in type(layer).__name__]
         end = pools[0] if pools else len(layers)

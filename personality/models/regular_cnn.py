@@ -19,8 +19,6 @@ class RegularCNN(TraitRegressor):
         trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
         hidden: Sizes of the fully connected layers; empty for none, as the original has it on the raw-wav FFT.
         dropout: Share of the numbers into each fully connected layer, the last included, that training leaves out.
-        width: Factor on the numbers of channels and on the sizes of the fully connected layers.
-        batch_norm: Batch normalisation in the trunk.
         **training: See `TraitRegressor`.
     """
 
@@ -30,15 +28,13 @@ class RegularCNN(TraitRegressor):
         trunk: str | None = None,
         hidden: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
-        width: float = 1.0,
-        batch_norm: bool = False,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        features = build_trunk(input_shape, trunk, width, batch_norm)
+        features = build_trunk(input_shape, trunk, self.width, self.batch_norm)
         (size,) = output_shape(nn.Flatten(), output_shape(features, input_shape[1:]))
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(dropout)]
         for wanted in hidden:
-            layers += [nn.Linear(size, size := round(wanted * width)), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(size, size := round(wanted * self.width)), nn.ReLU(), nn.Dropout(dropout)]
         self.assemble(features, nn.Sequential(*layers))

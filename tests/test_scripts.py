@@ -1,0 +1,183 @@
+"""The three scripts as people run them: real runs of small models on a small corpus with planted evidence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import personality
+from personality.traits import TRAITS
+
+HOUSE = Path(__file__).parents[1]
+EXPERIMENTS = sorted(path.stem for path in (HOUSE / "conf/experiment").glob("*.yaml"))
+
+pytestmark = pytest.mark.xdist_group("scripts")  # they share the runs below
+
+
+@pytest.fixture(scope="module")
+def words(corpus, tmp_path_factory):
+    """What makes a run short."""
+    sizes = ",".join(map(str, corpus.sizes))
+    cache = tmp_path_factory.mktemp("cache")
+    return [f"corpus.root={corpus.root}", f"corpus.sizes=[{sizes}]", "corpus.seconds=4", f"data.cache={cache}"]
+
+
+def run(script: str, *words: str, folder: Path, expect: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, HOUSE / f"{script}.py", *words],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == expect, done.stdout[-5000:]
+    return done.stdout
+
+
+def newest(folder: Path, runs: str = "*") -> Path:
+    return max((folder / "runs").glob(f"{runs}/*"), key=lambda path: path.stat().st_mtime)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def trained(words, tmp_path_factory):
+    """A run of two epochs, and what it said."""
+    folder = tmp_path_factory.mktemp("trained")
+    said = run("train", *words, "trainer.max_epochs=2", "model.width=0.1", folder=folder)
+    return newest(folder), said
+
+
+def test_a_run_leaves_a_folder_that_explains_itself(trained):
+    folder, said = trained
+    assert folder.parent.name == "clip_spectrogram-cam_cnn"
+    for name in [
+        *[".hydra/config.yaml", ".hydra/overrides.yaml", "train.log", "metrics.csv", "labels_train.csv"],
+        *["checkpoints/best.ckpt", "checkpoints/last.ckpt", "results_test.txt", "results_val.csv"],
+        *["predictions_val.csv", "predictions_test.csv", "heatmaps/val/index.csv", "heatmaps/test/evidence.csv"],
+        *(f"heatmaps/test/{trait}.{kind}" for trait in TRAITS for kind in ("png", "npz")),
+    ]:
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob("*.part"))
+    assert str(folder.relative_to(folder.parents[2])) in said
+    assert "mean predictor" in said
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert {"train/loss", "val/skill", "val/accuracy/openness", "test/ccc"} <= set(metrics.columns)
+    assert metrics["train/loss"].notna().sum() == 2
+
+
+def test_scores_on_disk_are_those_that_were_measured(trained):
+    folder, _ = trained
+    predictions = pd.read_csv(folder / "predictions_test.csv", index_col="clip")
+    errors = [(predictions[trait] - predictions[f"{trait}_label"]).abs().mean() for trait in TRAITS]
+    logged = pd.read_csv(folder / "metrics.csv")["test/accuracy"].dropna().item()
+    assert logged == pytest.approx(1 - np.mean(errors), abs=1e-6)
+
+
+def test_the_same_seed_gives_the_same_run(trained, words, tmp_path):
+    run("train", *words, "trainer.max_epochs=2", "model.width=0.1", "~callbacks.heatmaps", folder=tmp_path)
+    again = newest(tmp_path)
+    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(trained[0]).items())
+    assert (again / "predictions_test.csv").read_bytes() == (trained[0] / "predictions_test.csv").read_bytes()
+
+
+def test_a_run_that_broke_off_goes_on_and_ends_as_if_nothing_had_happened(trained, words, tmp_path):
+    limits = "trainer.max_epochs=2", "model.width=0.1", "~callbacks.heatmaps"
+    killed = subprocess.Popen(
+        [sys.executable, HOUSE / "train.py", *words, *limits],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")):
+        assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    run("train", *words, *limits, "resume=true", folder=tmp_path)
+    assert len(list((tmp_path / "runs").glob("*/*"))) == 1
+    resumed = weights(newest(tmp_path))
+    assert all(torch.equal(value, resumed[name]) for name, value in weights(trained[0]).items())
+
+
+def test_a_checkpoint_needs_no_other_word_to_be_explained(trained, tmp_path):
+    folder, _ = trained
+    run("explain", f"checkpoint={folder / 'checkpoints/best.ckpt'}", folder=tmp_path)
+    explained = newest(tmp_path)
+    assert (explained / "predictions_test.csv").read_text() == (folder / "predictions_test.csv").read_text()
+    again, first = (np.load(part / "heatmaps/test/openness.npz")["maps"] for part in (explained, folder))
+    np.testing.assert_allclose(again, first, atol=1e-6)
+
+
+def test_another_split_and_another_method(trained, tmp_path):
+    words = f"checkpoint={trained[0] / 'checkpoints/best.ckpt'}", "split=train", "cam=grad_cam"
+    run("explain", *words, folder=tmp_path)
+    index = pd.read_csv(newest(tmp_path) / "heatmaps/train/index.csv")
+    assert set(index["method"]) == {"grad_cam"}
+
+
+def test_prepare_computes_features_that_training_then_finds(words, tmp_path):
+    elsewhere = [*words[:-1], f"data.cache={tmp_path}"]
+    run("prepare", *elsewhere, folder=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    assert len(before) == 6
+    run("train", *elsewhere, "trainer.max_epochs=1", "model.width=0.05", "~callbacks.heatmaps", folder=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == before
+
+
+def test_every_input_runs_with_every_model(words, tmp_path):
+    inputs, models = (",".join(sorted(p.stem for p in (HOUSE / "conf" / g).glob("*.yaml"))) for g in ("data", "model"))
+    short = "trainer.max_epochs=1", "model.width=0.02", "data.draw=2", "~callbacks.heatmaps", "logger=csv"
+    run("train", "-m", *words, f"data={inputs}", f"model={models}", *short, folder=tmp_path)
+    runs = {path.parent.name for path in tmp_path.glob("runs/*/*/results_test.txt")}
+    assert runs == {f"{data}-{model}" for data in inputs.split(",") for model in models.split(",")}
+
+
+def test_every_experiment_makes_a_short_run(words, tmp_path):
+    choices = ",".join(f"[{name}]" for name in EXPERIMENTS)
+    short = "trainer.max_epochs=1", "model.width=0.02", "callbacks.heatmaps.top=1", "data.draw=1"
+    run("train", "-m", *words, f"experiment={choices}", *short, folder=tmp_path)
+    assert len(list(tmp_path.glob("runs/*/*/heatmaps/test/index.csv"))) == len(EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    ("script", "word", "answer"),
+    [
+        ("train", "modle=dan", "Did you mean model?"),
+        ("train", "model=cam_cn", "Available options in 'model'"),
+        ("train", "model.widht=1", "Did you mean width?"),
+        ("train", "model.trunk=vgg", "expected one of vggish"),
+        ("train", "data.normalise=x", "expected one of clip, patches, none"),
+        ("train", "corpus=first_impressions", "corpus.root"),
+        ("explain", "split=test", "checkpoint"),
+        ("explain", "checkpoint=none.ckpt", "There is no checkpoint none.ckpt"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_paragraph(script, word, answer, tmp_path):
+    said = run(script, word, folder=tmp_path, expect=1)
+    assert answer in said
+    assert "Traceback" not in said
+
+
+def test_load_refuses_what_is_no_checkpoint_of_ours(trained, tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    for name in ("text", "foreign"):
+        with pytest.raises(ValueError, match=f"{name}.ckpt is no checkpoint"):
+            personality.load(tmp_path / f"{name}.ckpt")
+    content = torch.load(trained[0] / "checkpoints/best.ckpt", weights_only=True)
+    torch.save(content | {"recipe": content["recipe"] | {"model": {"_target_": "os.system"}}}, tmp_path / "evil.ckpt")
+    with pytest.raises(ValueError, match="Do not trust"):
+        personality.load(tmp_path / "evil.ckpt")
+    other = content["recipe"]["model"] | {"width": 0.3}
+    torch.save(content | {"recipe": content["recipe"] | {"model": other}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="does not fit the CamCNN"):
+        personality.load(tmp_path / "other.ckpt")
