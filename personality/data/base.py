@@ -134,10 +134,17 @@ class TraitDataModule(LightningDataModule):
         return self.tables[split]
 
     def open(self, split: str) -> FeatureCache:
-        """Open the place where a split's features are or will be: other parameters mean another place."""
+        """Open the place where a split's features are or will be: other parameters or files mean another place."""
+        paths = [Path(path) for path in self.clips(split).path]
+        how = {
+            **self.extract.keywords,
+            "extract": self.extract.func.__qualname__,
+            "resampler": RESAMPLER,
+            "bytes": [path.stat().st_size if path.is_file() else 0 for path in paths],
+        }
         return FeatureCache(
             self.folder / self.corpus.name / type(self).__name__ / split,
-            parameters={**self.extract.keywords, "extract": self.extract.func.__qualname__, "resampler": RESAMPLER},
+            parameters=how,
             clips=list(self.clips(split).index),
             row=self.kept,
             dtype=self.dtype,

@@ -27,7 +27,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -341,7 +341,11 @@ def _computed(
         return
     if processes is None:
         processes = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    fresh = get_context("spawn")  # a fork would inherit the locks of libraries in the middle of something
+    # A fork of this process would inherit the locks of libraries in the middle of something. A fork server, where there
+    # is one, imports what `compute` needs, which takes seconds, once for all processes of all splits.
+    fresh = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if fresh.get_start_method() == "forkserver":
+        fresh.set_forkserver_preload(["__main__", _module(compute)])
     pool = ProcessPool(min(processes, len(tasks)), initializer=_start, initargs=(compute,), context=fresh)
     waiting, running = iter(tasks), dict[Future[None], int]()
     try:
@@ -355,6 +359,13 @@ def _computed(
     finally:
         pool.stop()
         pool.join()
+
+
+def _module(function: Any) -> str:
+    """Name the module that a function comes from, or that a `functools.partial` got it from."""
+    while isinstance(function, partial):
+        function = next((part for part in function.args if callable(part)), function.func)
+    return str(function.__module__)
 
 
 def _misfortune(error: BaseException | None, time_limit: float) -> str:

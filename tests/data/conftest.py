@@ -14,10 +14,9 @@ from personality.traits import TRAITS
 class Shelf(Corpus):
     """The files that a test puts there."""
 
-    name = "shelf"
-
-    def __init__(self, splits: Mapping[str, list[Path]], evidence: pd.DataFrame | None = None) -> None:
-        self.splits, self.table = splits, evidence
+    def __init__(self, splits: Mapping[str, list[Path]]) -> None:
+        self.splits = splits
+        self.name = "_".join({path.parent.name for paths in splits.values() for path in paths})
 
     def prepare(self) -> None:
         pass
@@ -29,9 +28,6 @@ class Shelf(Corpus):
         labels = np.random.default_rng(0).random((len(paths), len(TRAITS)))
         table = pd.DataFrame(labels, index=pd.Index([path.name for path in paths], name="clip"), columns=TRAITS)
         return table.assign(path=[str(path) for path in paths])
-
-    def evidence(self) -> pd.DataFrame | None:
-        return self.table
 
 
 @pytest.fixture

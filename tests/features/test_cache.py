@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -114,8 +115,18 @@ def small_disk(tmp_path):
 def limit_files():
     """Let no file grow beyond some bytes: the nearest to a full disk that needs no rights."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    yield partial(limit_file_size, most=before[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def limit_file_size(size, most=resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+
+
+def extract_on_a_full_disk(source, size):
+    """Limit the process that extracts, which inherits no limit from the one that started it."""
+    limit_file_size(size)
+    return extract(source)
 
 
 # ---- what is in it
@@ -423,9 +434,9 @@ def test_a_complete_cache_serves_from_a_disk_that_cannot_be_written_to(small_dis
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_write_that_fails_ends_the_run_and_loses_nothing(tmp_path, undisturbed, limit_files, processes):
     cache = fill(tmp_path, shard=(0, 40))
-    limit_files(cache.inputs.nbytes // 2)
+    full_disk = partial(extract_on_a_full_disk, size=cache.inputs.nbytes // 2)
     with pytest.raises(OSError, match=r"written to .*inputs.npy: File too large.*start again") as full:
-        fill(tmp_path, processes=processes)
+        cache.fill(full_disk, range(40), processes=processes)
     assert full.value.errno == errno.EFBIG
     assert len(cache.failures()) == 0
     limit_files(resource.RLIM_INFINITY)

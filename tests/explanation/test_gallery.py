@@ -1,0 +1,143 @@
+"""What real runs of small networks save: the tables, the arrays and the model agree with one another."""
+
+import filecmp
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pytorch_lightning import Trainer, seed_everything
+
+from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
+from personality.explanation import SaveHeatmaps, cam
+from personality.explanation.gallery import save_gallery
+from personality.models import DAN, CamCNN, RegularCNN
+
+TARGETS = ["openness", "neuroticism"]
+RUNS = {
+    "clip_cam": (ClipSpectrogram, {"segments": 5}, CamCNN, "class_activation"),
+    "faces_dan": (FaceFrames, {"frames": 3, "size": 36, "crop": 32}, DAN, "hirescam"),
+    "fft_cam": (RawWavFFT, {}, CamCNN, "class_activation"),
+    "clip_regular": (ClipSpectrogram, {"segments": 5}, RegularCNN, "hirescam"),
+}
+
+
+def run(folder, corpus, loading, kind, words, network):
+    """Fit for an epoch, then validate with heatmaps; return the data and the model."""
+    seed_everything(1, verbose=False)
+    data = kind(corpus, targets=TARGETS, **words, **loading)
+    model = network(data.input_shape, targets=TARGETS, width=0.05)
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        max_epochs=1,
+        deterministic=True,
+        callbacks=[SaveHeatmaps()],
+        **quiet,
+    )
+    (folder / "heatmaps/val").mkdir(parents=True)
+    (folder / "heatmaps/val/old.txt").touch()
+    trainer.fit(model, data)
+    trainer.validate(model, data, verbose=False)
+    return data, model.eval()
+
+
+@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS)
+def gallery(request, corpus, loading, tmp_path_factory):
+    """The folder, the data, the model, the method, and every score of a segment `(clips, segments, targets)`."""
+    folder = tmp_path_factory.mktemp("run")
+    data, model = run(folder, corpus, loading, *request.param[:3])
+    with torch.no_grad():
+        sample = data.normalise(data.fetch("val", range(3)))
+        scores = model(sample.inputs.flatten(0, 1)).unflatten(0, (3, -1))
+    each = [clip[:count].double().numpy() for clip, count in zip(scores, sample.segments, strict=True)]
+    return folder / "heatmaps/val", data, model, request.param[3], each
+
+
+def test_the_folder_is_whole_and_new(gallery):
+    folder, *_ = gallery
+    index = pd.read_csv(folder / "index.csv")
+    pictures = {*index.picture, *(f"{trait}.png" for trait in TARGETS)}
+    arrays = {f"{trait}.npz" for trait in TARGETS}
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == pictures | arrays | {"index.csv", "evidence.csv"}
+    assert all((folder / picture).stat().st_size > 5_000 for picture in pictures)
+    assert [path.name for path in folder.parent.iterdir()] == ["val"]
+
+
+def test_the_index_says_what_the_model_scored(gallery):
+    folder, data, _, method, each = gallery
+    index = pd.read_csv(folder / "index.csv")
+    assert set(index.method) == {method}
+    for target, trait in enumerate(TARGETS):
+        rows = index[index.trait == trait]
+        assert rows["rank"].tolist() == [1, 2, 3]
+        assert rows.score.is_monotonic_decreasing
+        assert sorted(rows["clip"]) == data.clips("val").index.tolist()
+        for row in rows.to_dict("records"):
+            clip = data.clips("val").index.get_loc(row["clip"])
+            scores = each[clip][:, target]
+            assert row["score"] == pytest.approx(scores.mean(), abs=1e-5)
+            assert scores[row["segment"]] == pytest.approx(scores.max(), abs=1e-5)
+            assert row["segment_score"] == pytest.approx(scores.max(), abs=1e-5)
+            assert row["label"] == pytest.approx(data.clips("val")[trait].iloc[clip])
+            place = data.place("val", clip, row["segment"])
+            assert (row["start"], row["end"]) == pytest.approx((place.start, place.end), abs=1e-3)
+
+
+def test_arrays_fit_the_index_and_the_data(gallery):
+    folder, data, *_ = gallery
+    index = pd.read_csv(folder / "index.csv")
+    for trait in TARGETS:
+        rows, arrays = index[index.trait == trait], np.load(folder / f"{trait}.npz")
+        assert arrays["clips"].tolist() == rows["clip"].tolist()
+        assert arrays["segments"].tolist() == rows.segment.tolist()
+        np.testing.assert_allclose(arrays["bias"], rows.bias, rtol=1e-5)
+        assert arrays["maps"].shape == (3, *data.input_shape[2:])
+        whole = data.cut(data.fetch("val", data.clips("val").index.get_indexer(rows["clip"]))).inputs
+        assert np.array_equal(arrays["inputs"], whole[np.arange(3), rows.segment].numpy())
+
+
+def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_factor(gallery):
+    folder, data, model, *_ = gallery
+    if isinstance(data, RawWavFFT):
+        pytest.skip("30,605 bins are no multiple of 47 positions")
+    index = pd.read_csv(folder / "index.csv")
+    for trait in TARGETS:
+        arrays, scores = np.load(folder / f"{trait}.npz"), index[index.trait == trait].segment_score
+        total = torch.from_numpy(arrays["maps"].mean((1, 2)) + arrays["bias"])
+        np.testing.assert_allclose(model.head.activation(total), scores, atol=1e-5)
+
+
+def test_evidence_is_compared_with_an_untrained_network(gallery):
+    folder, data, *_ = gallery
+    evidence = pd.read_csv(folder / "evidence.csv", index_col="trait")
+    assert evidence.index.tolist() == TARGETS
+    assert evidence.columns.tolist() == ["trained", "untrained"]
+    if not isinstance(data, RawWavFFT):  # some cues lie above 2 kHz
+        assert (evidence >= 0).all(axis=None)
+
+
+def test_the_same_seed_gives_the_same_files(corpus, loading, tmp_path):
+    for name in ("one", "other"):
+        run(tmp_path / name, corpus, loading, *RUNS["clip_cam"][:3])
+    one, other = (tmp_path / name / "heatmaps/val" for name in ("one", "other"))
+    names = ["index.csv", "evidence.csv"]
+    assert filecmp.cmpfiles(one, other, names, shallow=False)[0] == names
+    for trait in TARGETS:
+        first, second = (np.load(folder / f"{trait}.npz") for folder in (one, other))
+        assert all(np.array_equal(first[part], second[part]) for part in first)
+
+
+def test_what_fails_leaves_the_old_folder_as_it_was(corpus, loading, tmp_path):
+    data = ClipSpectrogram(corpus, **loading)
+    data.prepare_data()
+    data.setup()
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/old.txt").touch()
+    rows = np.zeros((5, 1, 4))
+    rows[:, :, 0] = 0.5
+    with pytest.raises(ValueError, match="use hirescam"):
+        save_gallery(tmp_path / "val", DAN(data.input_shape, width=0.05), data, "val", rows, cam.class_activation)
+    assert [path.name for path in (tmp_path / "val").iterdir()] == ["old.txt"]
