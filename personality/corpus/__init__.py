@@ -2,6 +2,7 @@
 
 from personality.corpus.base import SPLITS, Corpus
 from personality.corpus.first_impressions import FirstImpressions
+from personality.corpus.image_folder import ImageFolder
 from personality.corpus.sample import SampleCorpus
 
-__all__ = ["SPLITS", "Corpus", "FirstImpressions", "SampleCorpus"]
+__all__ = ["SPLITS", "Corpus", "FirstImpressions", "ImageFolder", "SampleCorpus"]

@@ -129,7 +129,7 @@ def mouth_opening(score: Score, times: np.ndarray) -> np.ndarray:
 
 
 def recur(seconds: float, random: np.random.Generator) -> np.ndarray:
-    """Draw the moments, in seconds, at which a tone begins: somewhat fewer than one in each 0.96 s, a spectrogram patch."""
+    """Draw the moments, in seconds, at which a tone begins: about nine in ten spectrogram patches."""
     moments = np.cumsum([random.uniform(0, 1), *random.uniform(0.95, 1.3, round(2 * seconds))])
     return moments[moments + TONE_SECONDS < seconds]
 

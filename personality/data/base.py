@@ -164,7 +164,7 @@ class TraitDataModule(LightningDataModule):
             clips: Rows.
             draw: How many segments of each clip to read, chosen at random; by default all.
         """
-        rows, cache = np.asarray(clips), self.caches[split]
+        rows, cache = np.array(clips), self.caches[split]
         labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
         segments = cache.segments[rows].astype(np.int64)
         if draw is None or draw >= self.kept[0]:

@@ -1,6 +1,7 @@
 """Sound and pictures out of a video file, and into one. The only room that knows the decoder (FFmpeg, through PyAV)."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -59,7 +60,7 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
     them. Frames stand upright, as a player shows them. Damage is treated as in `read_waveform`.
 
     Args:
-        source: The file.
+        source: The file; or a folder of images, whose moments are their numbers: 0, 1, 2, ... in natural order.
         count: How many frames.
         size: `(height, width)` in pixels to which frames are scaled; None leaves them as the first one is.
 
@@ -70,6 +71,8 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
     Raises:
         MediaError: The file cannot be decoded or has no picture.
     """
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return _read_images(Path(source), count, size)
     with _packets(source, "video") as stream:
         packets = list(stream)  # still compressed; together they tell when the clip ends, which a header may not know
         stamps = [(packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None]
@@ -91,6 +94,28 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
             if len(images) == count:
                 break
         return np.stack(images), np.array(times)
+
+
+def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Read images of a folder as `read_frames` reads a video; one that is damaged is passed over."""
+    natural = sorted(folder.iterdir(), key=lambda path: ([int(n) for n in re.findall(r"\d+", path.stem)], path.name))
+    readable: list[np.ndarray] = []
+    failure: Exception = ValueError("it holds no image")
+    for path in natural:
+        try:
+            with av.open(str(path.resolve())) as container:
+                image = _upright(next(container.decode(video=0)), size)
+        except (av.FFmpegError, IndexError, StopIteration) as error:
+            failure = error
+            continue
+        size = image.shape[:2]
+        readable.append(image)
+    if not readable:
+        raise MediaError(
+            f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?"
+        ) from failure
+    chosen = ((np.arange(count) + 0.5) * len(readable) / count).astype(int)
+    return np.stack([readable[number] for number in chosen]), chosen.astype(float)
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray, rate: int) -> None:

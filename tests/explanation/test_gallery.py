@@ -43,16 +43,16 @@ def run(folder, corpus, loading, kind, words, network):
     return data, model.eval()
 
 
-@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS)
+@pytest.fixture(scope="module", params=RUNS)
 def gallery(request, corpus, loading, tmp_path_factory):
     """The folder, the data, the model, the method, and every score of a segment `(clips, segments, targets)`."""
-    folder = tmp_path_factory.mktemp("run")
-    data, model = run(folder, corpus, loading, *request.param[:3])
+    folder, (*parts, method) = tmp_path_factory.mktemp("run"), RUNS[request.param]
+    data, model = run(folder, corpus, loading, *parts)
     with torch.no_grad():
         sample = data.normalise(data.fetch("val", range(3)))
         scores = model(sample.inputs.flatten(0, 1)).unflatten(0, (3, -1))
     each = [clip[:count].double().numpy() for clip, count in zip(scores, sample.segments, strict=True)]
-    return folder / "heatmaps/val", data, model, request.param[3], each
+    return folder / "heatmaps/val", data, model, method, each
 
 
 def test_the_folder_is_whole_and_new(gallery):
@@ -96,7 +96,7 @@ def test_arrays_fit_the_index_and_the_data(gallery):
         np.testing.assert_allclose(arrays["bias"], rows.bias, rtol=1e-5)
         assert arrays["maps"].shape == (3, *data.input_shape[2:])
         whole = data.cut(data.fetch("val", data.clips("val").index.get_indexer(rows["clip"]))).inputs
-        assert np.array_equal(arrays["inputs"], whole[np.arange(3), rows.segment].numpy())
+        assert np.array_equal(arrays["inputs"], whole[np.arange(3), rows.segment.to_numpy()].numpy())
 
 
 def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_factor(gallery):
@@ -119,10 +119,10 @@ def test_evidence_is_compared_with_an_untrained_network(gallery):
         assert (evidence >= 0).all(axis=None)
 
 
-def test_the_same_seed_gives_the_same_files(corpus, loading, tmp_path):
-    for name in ("one", "other"):
-        run(tmp_path / name, corpus, loading, *RUNS["clip_cam"][:3])
-    one, other = (tmp_path / name / "heatmaps/val" for name in ("one", "other"))
+@pytest.mark.parametrize("gallery", ["clip_cam"], indirect=True)
+def test_the_same_seed_gives_the_same_files(gallery, corpus, loading, tmp_path):
+    run(tmp_path, corpus, loading, *RUNS["clip_cam"][:3])
+    one, other = gallery[0], tmp_path / "heatmaps/val"
     names = ["index.csv", "evidence.csv"]
     assert filecmp.cmpfiles(one, other, names, shallow=False)[0] == names
     for trait in TARGETS:

@@ -142,7 +142,7 @@ def test_a_waveform_stands_in_front_of_its_spectrum(tmp_path):
 @pytest.mark.parametrize("count", [1, 4, 6, 20])
 def test_a_sheet_has_rows_of_five(tmp_path, count):
     values = spot("face", (0.5, 0.5), 0.2, 1.0)
-    draw_sheet(tmp_path / "sheet.png", "openness", [heatmap("face", values)] * count, 1.0)
+    draw_sheet(tmp_path / "sheet.png", "openness", [heatmap("face", values)] * count, 2.0)
     picture = imread(tmp_path / "sheet.png")
     height, width, _ = picture.shape
     assert width == 1430

@@ -1,0 +1,144 @@
+"""All files of a data set below a folder: as they lie there, or within archives, from which they can be taken out."""
+
+import atexit
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from tqdm import tqdm
+
+from personality.corpus.archives import Archive, Member
+
+if sys.platform != "win32":
+    import fcntl
+
+log = logging.getLogger(__name__)
+
+File = Path | Member
+"""A file on the disk, or in an archive."""
+
+
+def find_files(root: Path, suffixes: Collection[str], kept: Path | None = None) -> list[File]:
+    """List the files of some kinds below a folder, those that lie in the open first.
+
+    A warning names each archive that is left out, and why. Archives within archives are unpacked where they cannot be
+    read in place (see `archives`): to a temporary folder that goes when this process ends.
+
+    Args:
+        root: The folder.
+        suffixes: The kinds, such as ".mp4".
+        kept: Where `keep_files` has put what lay in archives.
+    """
+    folders = [root] if kept is None else [root, kept]
+    files: list[File] = [*dict.fromkeys(path for folder in folders for path in _walk(folder, suffixes))]
+    left_out: list[str] = []
+    for path in _walk(root, [".zip"]):
+        if kept is None or not _mark(path, kept).exists():
+            files += Archive.at(path).members(suffixes, _scratch(), left_out)
+    for reason in left_out:
+        log.warning("Left out: %s", reason)
+    return files
+
+
+def keep_files(root: Path, suffixes: Collection[str], folder: Path) -> None:
+    """Take the files of some kinds out of all archives below a folder: once, and where it was stopped it goes on.
+
+    A file appears whole or not at all, under its own name and no other: no path in an archive decides where it lies.
+
+    Args:
+        root: The folder.
+        suffixes: The kinds, such as ".mp4".
+        folder: Where the files go, all side by side. It needs room for them, and for the largest archive besides.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in folder.glob(".*.part"):  # of a process that was killed
+        part.unlink()
+    scratch = folder / ".unpacked"
+    for path in _walk(root, [".zip"]):
+        if _mark(path, folder).exists():
+            continue
+        scratch.mkdir(exist_ok=True)
+        left_out: list[str] = []
+        for member in tqdm(Archive.at(path).members(suffixes, scratch, left_out), f"Unpacking {path.name}", unit="file"):
+            try:
+                _keep(member, folder)
+            except ValueError as error:
+                left_out.append(str(error))
+        if not left_out:
+            _mark(path, folder).touch()
+        shutil.rmtree(scratch)
+
+
+def open_file(file: File) -> BinaryIO:
+    """Open a file for reading, wherever it lies."""
+    return file.open() if isinstance(file, Member) else file.open("rb")
+
+
+def base_name(file: File) -> str:
+    """Name a file without its folders.
+
+    >>> base_name(Path("training80_01/-Ab_x9-7kQz.000.mp4"))
+    '-Ab_x9-7kQz.000.mp4'
+    """
+    return file.name.replace("\\", "/").rpartition("/")[-1]
+
+
+def file_size(file: File) -> int:
+    """Count the bytes of a file, or of all files in a folder; 0 where there is none."""
+    if isinstance(file, Member):
+        return file.size
+    if file.is_dir():
+        with os.scandir(file) as entries:
+            return sum(entry.stat().st_size for entry in entries)
+    return file.stat().st_size if file.exists() else 0
+
+
+def _walk(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """List files below a folder in the order of their names; hidden ones are none of ours."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield Path(folder, name)
+
+
+def _mark(archive: Path, folder: Path) -> Path:
+    """Name the empty file that says that all of an archive has been kept."""
+    return folder / f".{archive.parent.name}.{archive.name}.{archive.stat().st_size}.kept"
+
+
+def _keep(member: Member, folder: Path) -> None:
+    target = folder / base_name(member)
+    if not target.exists() or target.stat().st_size != member.size:
+        part = folder / f".{os.getpid()}.part"
+        with part.open("wb") as file:
+            shutil.copyfileobj(member.open(), file)
+        part.replace(target)
+
+
+@cache
+def _scratch() -> Path:
+    """Make a temporary folder that goes with this process; if that was killed, the next one sees to it."""
+    for old in Path(tempfile.gettempdir()).glob("personality-archives-*"):
+        with suppress(OSError), (old / "in use").open() as lock:
+            _lock(lock.fileno())
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="personality-archives-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _lock(os.open(folder / "in use", os.O_CREAT | os.O_RDWR))  # until the process ends, however it ends
+    return folder
+
+
+def _lock(file: int) -> None:
+    """Claim a file, or raise an OSError where another process holds it."""
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        raise OSError("no locks")
