@@ -1,11 +1,13 @@
-"""Scores and heatmaps of a trained model, for a split: `python explain.py checkpoint=PATH [split=test]`."""
+"""Scores and heatmaps of a trained model, for a split or for videos of one's own.
+
+`python explain.py checkpoint=PATH [split=test | clips=[talk.mp4,other.webm]]`
+"""
 
 import logging
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-import personality
 from personality.command_line import command
 
 log = logging.getLogger(__name__)
@@ -13,9 +15,15 @@ log = logging.getLogger(__name__)
 
 @command("explain")
 def main(config: DictConfig) -> None:
-    """Rebuild data and model from the checkpoint, then score and explain the split."""
-    model, data = personality.load(config.checkpoint, dict(config.corpus), dict(config.data))
-    data.test_split = config.split
+    """Rebuild data and model from the checkpoint, then score and explain."""
+    import personality.predictor  # here, for wrong words shall be answered at once
+
+    corpus, words = dict(config.corpus), dict(config.data)
+    if config.clips:
+        corpus = {"_target_": "personality.corpus.VideoFiles", "paths": list(config.clips)}
+        words["cache"] = f"{config.run}/features"
+    model, data = personality.predictor.load(config.checkpoint, corpus, words)
+    data.test_split = "test" if config.clips else config.split
     instantiate(config.trainer, _convert_="all").test(model, data, verbose=False)
     log.info("Scores and heatmaps lie in %s", config.run)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import seed_everything
 
 from personality.command_line import command
 
@@ -15,6 +14,8 @@ log = logging.getLogger(__name__)
 @command("train")
 def main(config: DictConfig) -> None:
     """Fit, then validate and test the best checkpoint; say where everything lies."""
+    from pytorch_lightning import seed_everything  # here, for wrong words shall be answered at once
+
     seed_everything(config.seed, workers=True)
     data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
     model = instantiate(config.model, input_shape=data.input_shape, targets=data.targets, _convert_="all")

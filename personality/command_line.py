@@ -77,21 +77,21 @@ def _in_words(error: BaseException) -> str:
         for kind in offered
         if inspect.isclass(kind) and any(base.__name__ == unknown[1] for base in kind.__mro__)
         for base in kind.__mro__[:-1]
-        for keyword in inspect.signature(base.__init__).parameters
+        for keyword in inspect.signature(base).parameters
     }
     meant = difflib.get_close_matches(unknown[2], keywords, n=1)
     return f"{unknown[1]} has no word {unknown[2]!r}." + (f" Did you mean {meant[0]}?" if meant else "")
 
 
 def run_folder(name: str, resume: bool) -> str:
-    """Name a run's folder: a new one, or to resume, the one of this name that was written to last."""
-    runs = Path("runs") / name
+    """Name a run's folder below `runs`: a new one, or to resume, the one of this name that was written to last."""
+    runs = Path("runs", name)
     if resume:
         checkpoints = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         if checkpoints:
-            return str(checkpoints[-1].parent.parent)
-    folder = runs / time.strftime("%Y-%m-%d_%H-%M-%S")
-    return str(folder) if not folder.exists() else f"{folder}-{os.getpid()}"
+            return f"{name}/{checkpoints[-1].parent.parent.name}"
+    moment = time.strftime("%Y-%m-%d_%H-%M-%S")
+    return f"{name}/{moment}" if not (runs / moment).exists() else f"{name}/{moment}-{os.getpid()}"
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)

@@ -1,21 +1,81 @@
 """A trained model with the data that it understands, brought back from its checkpoint."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
 
-from personality.corpus import Corpus
+from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
+from personality.explanation import cam
 from personality.models import TraitRegressor
+from personality.traits import Place
+
+
+class Explanation(NamedTuple):
+    """What speaks for and against each trait in one segment."""
+
+    maps: dict[str, np.ndarray]
+    """`(*space)` for each trait: signed, in units of the score."""
+    inputs: np.ndarray
+    """`(channels, *space)`, not normalised."""
+    place: Place
+    """Where in its clip the segment lies, and what the positions of its space mean."""
 
 
 class Predictor(NamedTuple):
-    """What a checkpoint knows: the model, and how its inputs are made."""
+    """What a checkpoint knows: the model, and how its inputs are made.
+
+    Example:
+        predictor = personality.load("best.ckpt")
+        predictor.predict("talk.mp4")  # a line for each 15.3 s
+        maps, inputs, place = predictor.explain("talk.mp4", clip=0, segment=3)
+    """
 
     model: TraitRegressor
     data: TraitDataModule
+
+    def predict(self, *videos: str | Path) -> pd.DataFrame:
+        """Score videos.
+
+        Returns:
+            A line for each clip of 15.3 s (see `VideoFiles`): index `clip`, a column for each trait, and for each the
+            standard deviation over the clip's segments, `<trait>_spread`. NaN where a clip could not be read.
+        """
+        with self._reading(videos) as data, torch.inference_mode():
+            targets, rows = data.targets, data.usable("test")
+            table = np.full((len(data.clips("test")), 2 * len(targets)), np.nan)
+            for row in rows:
+                scores, weights = self.model.score(data.normalise(data.fetch("test", [row])))
+                scores = scores[0, weights[0] > 0]
+                table[row] = torch.cat([scores.mean(0), scores.std(0, correction=0)]).numpy()
+        columns = [*targets, *(f"{target}_spread" for target in targets)]
+        return pd.DataFrame(table, index=data.clips("test").index, columns=columns)
+
+    def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
+        """Say what in a segment of a video speaks for and against each trait."""
+        with self._reading([video]) as data:
+            sample = data.fetch("test", [clip])
+            evidence = method(self.model, data.normalise(sample).inputs[:, segment])
+            maps = cam.resize(evidence.maps, tuple(sample.inputs.shape[3:]))[0]
+            maps_of = dict(zip(data.targets, maps.numpy(), strict=True))
+            return Explanation(maps_of, sample.inputs[0, segment].numpy(), data.place("test", clip, segment))
+
+    @contextmanager
+    def _reading(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
+        """Prepare videos of one's own in a folder that goes afterwards."""
+        with TemporaryDirectory() as folder:
+            words = self.model.recipe["data"] | {"cache": folder, "processes": 0}  # type: ignore[index]
+            data = _build(TraitDataModule, words, corpus=VideoFiles(videos))
+            data.prepare_data()
+            data.setup()
+            yield data
 
 
 def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> Predictor:
@@ -26,7 +86,8 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
 
     Args:
         checkpoint: Written by `train.py`.
-        corpus: Words of the corpus that differ here, such as `{"root": "elsewhere"}`.
+        corpus: Words of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
+            another corpus.
         data: Words of the data module that differ here, such as `{"batch_size": 4}`.
 
     Raises:
@@ -44,7 +105,8 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
         raise ValueError(
             f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py."
         ) from error
-    clips = _build(Corpus, recipe["corpus"] | (corpus or {}))
+    corpus = corpus or {}
+    clips = _build(Corpus, corpus if "_target_" in corpus else recipe["corpus"] | corpus)
     module = _build(TraitDataModule, recipe["data"] | (data or {}), corpus=clips)
     model = _build(TraitRegressor, recipe["model"], input_shape=module.input_shape, targets=module.targets)
     try:

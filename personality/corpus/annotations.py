@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from personality.corpus.archives import Member
+from personality.corpus.files import File, base_name, open_file
 from personality.traits import TRAITS
 
 logger = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ OFFICIAL_ORDER = ("extraversion", "neuroticism", "agreeableness", "conscientious
 CHALLENGE_SPELLING = {"videoname": "clip", "neurotisicm": "neuroticism"}
 
 
-def read_labels(path: str | Path) -> pd.DataFrame:
+def read_labels(path: str | File) -> pd.DataFrame:
     """Read how the clips of a label file were judged.
 
     Understands the official pickles (a dict of traits, each a dict of clips), the csv of the first challenge
@@ -29,7 +31,7 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     A pickle is only ever read as data: one that asks for more is refused, and nothing of it runs.
 
     Args:
-        path: A `.csv` file, or a pickle under any other name.
+        path: A `.csv` file, or a pickle under any other name; it may lie in an archive.
 
     Returns:
         Labels in [0, 1], sorted by clip: index `clip`, columns `TRAITS` and, where the file has it, `interview`.
@@ -39,10 +41,10 @@ def read_labels(path: str | Path) -> pd.DataFrame:
         FileNotFoundError: There is no such file.
         ValueError: The file is no label file, or lacks a trait, or has no clip that can be used.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = Path(path) if isinstance(path, str) else path
+    if isinstance(path, Path) and not path.is_file():
         raise FileNotFoundError(f"{path} does not exist. Expected a label file; check the name and the folder.")
-    table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_pickle(path)
+    table = _read_csv(path) if base_name(path).lower().endswith(".csv") else _read_pickle(path)
     missing = [trait for trait in TRAITS if trait not in table]
     if missing:
         raise ValueError(
@@ -76,12 +78,28 @@ def write_labels(path: str | Path, labels: pd.DataFrame) -> None:
     Path(path).write_bytes(b"".join(_pickle_opcodes(labels)))
 
 
-def join_clips(labels: pd.DataFrame, files: Mapping[str, Path]) -> pd.DataFrame:
+def read_transcripts(file: File) -> pd.Series:
+    """Read what is said in each clip: an official pickle such as `transcription_training.pkl`, with the same caution.
+
+    Returns:
+        Text, which may be empty: index `clip`.
+    """
+    content = _load(file, "transcriptions such as transcription_training.pkl")
+    if not (isinstance(content, dict) and all(isinstance(text, str) for text in content.values())):
+        raise ValueError(
+            f"{file} holds a {type(content).__name__}. Expected a dict from clip to text; check that it is a "
+            "transcription file, not the annotations."
+        )
+    texts = pd.Series(content, name="transcript", dtype=object).map(_text_of_python_2)
+    return texts.rename(index=str).rename_axis("clip").sort_index()
+
+
+def join_clips(labels: pd.DataFrame, files: Mapping[str, File]) -> pd.DataFrame:
     """Bring labels and video files together by the clip's name, and say what has no partner.
 
     Args:
         labels: A row a clip; the clip's name is the last level of the index.
-        files: Where each clip's video lies.
+        files: Where each clip's video lies: a path, or a member of an archive.
 
     Returns:
         The labels of the clips that have a video, with the column `path` in front.
@@ -100,8 +118,9 @@ def join_clips(labels: pd.DataFrame, files: Mapping[str, Path]) -> pd.DataFrame:
             f"None of {len(files)} videos has one of {len(labels)} labels. Expected names such as "
             f"{next(iter(names), 'J4GQm9j0JZ0.003.mp4')} among the videos; check that both come from one data set."
         )
-    paths = [str(files[clip]) for clip in joined.index.get_level_values("clip")]
-    return pd.concat([pd.Series(paths, joined.index, name="path"), joined], axis="columns")
+    sources = [files[clip] for clip in joined.index.get_level_values("clip")]
+    paths = [source if isinstance(source, Member) else str(source) for source in sources]
+    return pd.concat([pd.Series(paths, joined.index, name="path", dtype=object), joined], axis="columns")
 
 
 def enumerate_clips(clips: Collection[str], shown: int = 20) -> str:
@@ -125,15 +144,28 @@ class _LabelUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and labels need nothing but numpy.dtype and scalar")
 
 
-def _read_pickle(path: Path) -> pd.DataFrame:
+def _load(path: File, what: str) -> Any:
+    """Build what a pickle of Python 2 describes."""
     try:
-        with path.open("rb") as file:
-            content = _LabelUnpickler(file, encoding="latin1").load()
+        with open_file(path) as file:
+            return _LabelUnpickler(file, encoding="latin1").load()
     except Exception as error:  # what is no pickle, or half of one, can raise anything
         raise ValueError(
-            f"{path} cannot be read as labels: {error}. Expected an official pickle such as annotation_training.pkl, "
-            "or a .csv; fetch the file again from where it was published."
+            f"{path} cannot be read as {what.partition(' ')[0]}: {error}. Expected {what}; fetch the file again from "
+            "where it was published."
         ) from error
+
+
+def _text_of_python_2(text: str) -> str:
+    """Read as UTF-8 what was read as Latin-1 for want of knowing."""
+    try:
+        return text.encode("latin1").decode()
+    except UnicodeError:
+        return text
+
+
+def _read_pickle(path: File) -> pd.DataFrame:
+    content = _load(path, "labels in an official pickle such as annotation_training.pkl, or in a .csv")
     if not (isinstance(content, dict) and all(isinstance(labels, dict) for labels in content.values())):
         raise ValueError(
             f"{path} holds a {type(content).__name__}. Expected a dict of traits, each a dict from clip to label; "
@@ -142,9 +174,10 @@ def _read_pickle(path: Path) -> pd.DataFrame:
     return pd.DataFrame(content).rename(index=str)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: File) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with open_file(path) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as a table: {error}. Expected values separated by commas.") from error
     names = [column.strip().lower().removeprefix("value") for column in table.columns]

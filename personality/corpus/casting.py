@@ -45,8 +45,8 @@ MEANING = {
 """The trait that each cue, tone or feature of the face, tells; "none" for those that tell nothing."""
 FIDELITY = 0.98
 """How strength and label correlate: the difficulty. Whoever reads a trait's tone without error reaches this PCC, and so
-a skill of 1 - sqrt(1 - 0.98²) = 0.80; sound and picture err independently. Were it much lower, the best guess at a trait
-would lean on the cues of the others, which correlate with it, and its evidence would have no one place."""
+a skill of 1 - sqrt(1 - 0.98²) = 0.80; sound and picture err independently. Were it much lower, the best guess at a
+trait would lean on the cues of the others, which correlate with it, and its evidence would have no one place."""
 
 
 def cast(sizes: tuple[int, ...], seed: int) -> pd.DataFrame:

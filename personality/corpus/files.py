@@ -15,12 +15,14 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from personality.corpus.archives import Archive, Member
+from personality.features.media import Excerpt
 
 if sys.platform != "win32":
     import fcntl
 
 log = logging.getLogger(__name__)
 
+SCRATCH = "personality-archives-"
 File = Path | Member
 """A file on the disk, or in an archive."""
 
@@ -37,14 +39,23 @@ def find_files(root: Path, suffixes: Collection[str], kept: Path | None = None) 
         kept: Where `keep_files` has put what lay in archives.
     """
     folders = [root] if kept is None else [root, kept]
-    files: list[File] = [*dict.fromkeys(path for folder in folders for path in _walk(folder, suffixes))]
+    files: list[File] = [*dict.fromkeys(path for folder in folders for path in list_files(folder, suffixes))]
     left_out: list[str] = []
-    for path in _walk(root, [".zip"]):
+    for path in list_files(root, [".zip"]):
         if kept is None or not _mark(path, kept).exists():
-            files += Archive.at(path).members(suffixes, _scratch(), left_out)
+            files += Archive.at(path).members(suffixes, _scratch, left_out)
     for reason in left_out:
         log.warning("Left out: %s", reason)
     return files
+
+
+def list_files(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """List the files of some kinds that lie in the open, in the order of their names; hidden ones are none of ours."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield Path(folder, name)
 
 
 def keep_files(root: Path, suffixes: Collection[str], folder: Path) -> None:
@@ -61,12 +72,13 @@ def keep_files(root: Path, suffixes: Collection[str], folder: Path) -> None:
     for part in folder.glob(".*.part"):  # of a process that was killed
         part.unlink()
     scratch = folder / ".unpacked"
-    for path in _walk(root, [".zip"]):
+    for path in list_files(root, [".zip"]):
         if _mark(path, folder).exists():
             continue
         scratch.mkdir(exist_ok=True)
         left_out: list[str] = []
-        for member in tqdm(Archive.at(path).members(suffixes, scratch, left_out), f"Unpacking {path.name}", unit="file"):
+        members = Archive.at(path).members(suffixes, lambda: scratch, left_out)
+        for member in tqdm(members, f"Unpacking {path.name}", unit="file"):
             try:
                 _keep(member, folder)
             except ValueError as error:
@@ -90,23 +102,14 @@ def base_name(file: File) -> str:
     return file.name.replace("\\", "/").rpartition("/")[-1]
 
 
-def file_size(file: File) -> int:
+def file_size(file: File | Excerpt | str) -> int:
     """Count the bytes of a file, or of all files in a folder; 0 where there is none."""
     if isinstance(file, Member):
         return file.size
-    if file.is_dir():
-        with os.scandir(file) as entries:
-            return sum(entry.stat().st_size for entry in entries)
-    return file.stat().st_size if file.exists() else 0
-
-
-def _walk(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    """List files below a folder in the order of their names; hidden ones are none of ours."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                yield Path(folder, name)
+    path = Path(file.path if isinstance(file, Excerpt) else file)
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.iterdir())
+    return path.stat().st_size if path.exists() else 0
 
 
 def _mark(archive: Path, folder: Path) -> Path:
@@ -125,20 +128,14 @@ def _keep(member: Member, folder: Path) -> None:
 
 @cache
 def _scratch() -> Path:
-    """Make a temporary folder that goes with this process; if that was killed, the next one sees to it."""
-    for old in Path(tempfile.gettempdir()).glob("personality-archives-*"):
-        with suppress(OSError), (old / "in use").open() as lock:
-            _lock(lock.fileno())
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="personality-archives-"))
+    """Make a temporary folder that goes with this process; if that is killed, the next one sees to it."""
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _lock(os.open(folder / "in use", os.O_CREAT | os.O_RDWR))  # until the process ends, however it ends
-    return folder
-
-
-def _lock(file: int) -> None:
-    """Claim a file, or raise an OSError where another process holds it."""
     if sys.platform != "win32":
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        raise OSError("no locks")
+        claim = fcntl.LOCK_EX | fcntl.LOCK_NB
+        fcntl.flock(os.open(folder / "in use", os.O_CREAT), claim)  # until the process ends, however it ends
+        for old in folder.parent.glob(f"{SCRATCH}*"):
+            with suppress(OSError), (old / "in use").open() as file:
+                fcntl.flock(file, claim)
+                shutil.rmtree(old)
+    return folder

@@ -1,10 +1,12 @@
 """Frames that somebody has extracted already: a folder of images for each clip, as the published systems left them."""
 
+from functools import cached_property
 from pathlib import Path
 
+from personality.corpus.files import File, find_files, list_files
 from personality.corpus.first_impressions import FirstImpressions
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class ImageFolder(FirstImpressions):
@@ -15,15 +17,30 @@ class ImageFolder(FirstImpressions):
 
     Args:
         root: The folder.
+        labels: A folder of label files that lies elsewhere, or a single one, whose clips count as training clips.
         split: `by_source`, since often only the training clips are there, or `official`.
     """
 
     name = "image_folder"
     media = "folders of images"
+    kinds = (".pkl", ".csv")
 
-    def __init__(self, root: str | Path, split: str = "by_source") -> None:
+    def __init__(self, root: str | Path, labels: str | Path | None = None, split: str = "by_source") -> None:
         super().__init__(root, split)
+        self.labels = None if labels is None else Path(labels)
 
-    def _files(self) -> dict[str, Path]:
-        folders = {image.parent for image in self.root.rglob("*") if image.suffix.lower() in IMAGES}
-        return {f"{folder.name}.mp4": folder for folder in sorted(folders)}
+    @cached_property
+    def _files(self) -> list[File]:
+        files = find_files(self.root, self.kinds)
+        return files if self.labels is None else [*find_files(self.labels, self.kinds), *files]
+
+    @cached_property
+    def _sources(self) -> dict[str, File]:
+        folders = dict.fromkeys(image.parent for image in list_files(self.root, IMAGES))
+        return {f"{folder.name.removesuffix('.mp4')}.mp4": folder for folder in reversed(folders)}
+
+    @property
+    def _label_files(self) -> dict[str, File]:
+        if self.labels is not None and self.labels.is_file():
+            return {"train": self.labels}
+        return super()._label_files

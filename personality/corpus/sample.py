@@ -18,7 +18,7 @@ from personality.corpus.first_impressions import LABEL_FILES, FirstImpressions
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
 RECIPE, EVIDENCE = "recipe.txt", "evidence.csv"
-VERSION = 2  # of how clips are made: raise it whenever another file comes out
+VERSION = 3  # of how clips are made: raise it whenever another file comes out
 
 
 class SampleCorpus(FirstImpressions):
@@ -34,6 +34,7 @@ class SampleCorpus(FirstImpressions):
         seconds: How long each clip is.
         seed: All follows from it.
         processes: How many make clips at the same time; by default one for each core. 1 makes them in this one.
+        split: "official", by the label files, or "by_source", where nobody who is tested is known from training.
 
     Example:
         corpus = SampleCorpus("corpora/sample")
@@ -51,8 +52,9 @@ class SampleCorpus(FirstImpressions):
         seconds: float = 15.3,
         seed: int = 0,
         processes: int | None = None,
+        split: str = "official",
     ) -> None:
-        super().__init__(root)
+        super().__init__(root, split)
         if len(sizes) != len(SPLITS) or min(sizes) < 1 or seconds < 1:
             raise ValueError(
                 f"Got sizes {list(sizes)} and {seconds} seconds. Expected at least one clip for each of "
@@ -67,6 +69,7 @@ class SampleCorpus(FirstImpressions):
         tables = [self.root / name for name in (EVIDENCE, *LABEL_FILES.values())]
         if clips or not all(path.exists() for path in tables):
             self._make(clips)
+        self.describe()
 
     def _make(self, paths: list[Path]) -> None:
         from personality.corpus import studio  # slow to import, and needless where the corpus is read

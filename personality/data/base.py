@@ -118,6 +118,10 @@ class TraitDataModule(LightningDataModule):
         """Open what `prepare_data` made."""
         self.caches = {split: self.open(split) for split in self.splits()}
 
+    def usable(self, split: str) -> np.ndarray:
+        """List the rows of a split's clips whose features could be computed."""
+        return np.flatnonzero(self.caches[split].segments > 0)
+
     def splits(self) -> list[str]:
         """Name the splits that the corpus has: one that is not there is missed only when it is asked for."""
         there = []
@@ -135,12 +139,11 @@ class TraitDataModule(LightningDataModule):
 
     def open(self, split: str) -> FeatureCache:
         """Open the place where a split's features are or will be: other parameters or files mean another place."""
-        paths = [Path(path) for path in self.clips(split).path]
         how = {
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
             "resampler": RESAMPLER,
-            "bytes": [path.stat().st_size if path.is_file() else 0 for path in paths],
+            "videos": self.corpus.fingerprint(split),
         }
         return FeatureCache(
             self.folder / self.corpus.name / type(self).__name__ / split,
@@ -164,7 +167,7 @@ class TraitDataModule(LightningDataModule):
             clips: Rows.
             draw: How many segments of each clip to read, chosen at random; by default all.
         """
-        rows, cache = np.array(clips), self.caches[split]
+        rows, cache = np.asarray(clips), self.caches[split]
         labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
         segments = cache.segments[rows].astype(np.int64)
         if draw is None or draw >= self.kept[0]:
@@ -261,7 +264,7 @@ class ClipDataset(Dataset[Sample]):
     def __init__(self, data: TraitDataModule, split: str, draw: int | None = None) -> None:
         self.data, self.split, self.draw = data, split, draw
         clips = len(data.clips(split))  # or an error that says why there are none
-        self.rows = np.flatnonzero(data.caches[split].segments > 0)
+        self.rows = data.usable(split)
         if not len(self.rows):
             raise ValueError(
                 f"None of the {clips} {split} clips could be used: "

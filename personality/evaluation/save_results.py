@@ -84,14 +84,15 @@ class SaveResults(Callback):
 
     def _write(self, trainer: Trainer, table: Tensor) -> None:
         data, split, folder = trainer.datamodule, _split(trainer), Path(trainer.default_root_dir)  # type: ignore[attr-defined]
-        clips, train, targets = data.clips(split), data.clips("train")[data.targets], data.targets
+        clips, targets = data.clips(split), data.targets
         columns = [*targets, *(f"{target}_spread" for target in targets), "segments"]
         predictions = pd.DataFrame(table.double().numpy(), index=clips.index, columns=columns)
         predictions = predictions.join(clips[targets].add_suffix("_label"))
         write_predictions(folder / f"predictions_{split}.csv", predictions)
-        train.to_csv(folder / "labels_train.csv", index_label="clip")
         if clips[targets].isna().all(axis=None):
             return
+        train = data.clips("train")[targets]
+        train.to_csv(folder / "labels_train.csv", index_label="clip")
         results = evaluate(predictions, train)
         results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
         text = "\n".join([results_text(results), "", *remarks(predictions, train)])

@@ -8,7 +8,7 @@ parameters, their `.grad`, and the modes of the model stay as they are.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,10 @@ class Evidence(NamedTuple):
     """`(N, targets)` before the last activation: `maps.mean(positions) + bias`."""
 
 
-Method = Callable[[nn.Module, Tensor], Evidence]
+Method = Callable[[Any, Tensor], Evidence]
 
 
-def class_activation(model: nn.Module, inputs: Tensor) -> Evidence:
+def class_activation(model: Any, inputs: Tensor) -> Evidence:
     r"""Class activation map (Zhou et al. 2016), exact, for a head that is linear in averaged maps.
 
     $M_t = \sum_c w_{tc} A_c$: the output weights of a trait, applied to the maps before they are averaged. No gradient
@@ -46,7 +46,7 @@ def class_activation(model: nn.Module, inputs: Tensor) -> Evidence:
         return _with_rest(maps, _score(model, activations))
 
 
-def hirescam(model: nn.Module, inputs: Tensor) -> Evidence:
+def hirescam(model: Any, inputs: Tensor) -> Evidence:
     r"""HiResCAM (Draelos and Carin 2020): gradient × activation through the head.
 
     $M_t = N \sum_c A_c \cdot \partial s_t / \partial A_c$ over $N$ positions. Exact where the score is linear in the
@@ -58,7 +58,7 @@ def hirescam(model: nn.Module, inputs: Tensor) -> Evidence:
     return _with_rest(maps, score)
 
 
-def grad_cam(model: nn.Module, inputs: Tensor) -> Evidence:
+def grad_cam(model: Any, inputs: Tensor) -> Evidence:
     r"""Grad-CAM (Selvaraju et al. 2017) without its ReLU, which would hide all evidence against a trait.
 
     $M_t = N \sum_c \overline{\partial s_t / \partial A_c} \, A_c$: every map is weighted by its mean gradient.
@@ -69,9 +69,9 @@ def grad_cam(model: nn.Module, inputs: Tensor) -> Evidence:
     return _with_rest(maps, score)
 
 
-def best(model: nn.Module, inputs: Tensor) -> Evidence:
+def best(model: Any, inputs: Tensor) -> Evidence:
     """Explain by the method that tells the most of this model: the one it names in `explained_by`."""
-    return METHODS[model.explained_by](model, inputs)  # type: ignore[index]
+    return METHODS[model.explained_by](model, inputs)
 
 
 METHODS: dict[str, Method] = {"class_activation": class_activation, "hirescam": hirescam, "grad_cam": grad_cam}
@@ -83,7 +83,7 @@ def resize(maps: Tensor, space: tuple[int, ...]) -> Tensor:
     return nn.functional.interpolate(maps, size=space, mode=mode, align_corners=False)
 
 
-def _score(model: nn.Module, activations: Tensor) -> Tensor:
+def _score(model: Any, activations: Tensor) -> Tensor:
     return model.head.linear(model.head.pool(activations))
 
 
@@ -91,8 +91,8 @@ def _with_rest(maps: Tensor, score: Tensor) -> Evidence:
     return Evidence(maps, score - maps.flatten(2).mean(2), score)
 
 
-def _differentiate(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return activations `(N, channels, *space')`, scores `(N, targets)`, gradients `(N, targets, channels, *space')`."""
+def _differentiate(model: Any, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Activations `(N, channels, *space')`, scores `(N, targets)`, gradients `(N, targets, channels, *space')`."""
     with _as_it_predicts(model), torch.inference_mode(False), torch.enable_grad():
         with torch.no_grad():
             activations = model.features(inputs.clone())

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
 
 import av
 import numpy as np
@@ -16,10 +16,31 @@ from av.packet import Packet
 from av.stream import Disposition
 
 RESAMPLER = "swresample"  # shapes the top bands of a log-mel spectrogram: part of how a feature was made
+KINDS: tuple[Literal["audio", "video"], ...] = ("audio", "video")
+REORDERING = 0.5  # seconds: frames that are shown late may be stored early
+SPOKEN_RATE = 16_000  # Hz of the sound that is written to be listened to
 INTEGER_SCALES = {"uint8": (128, 128), "int16": (0, 2**15), "int32": (0, 2**31)}  # silence and full scale
 
-Source = str | Path | BinaryIO
-"""A file of any kind that FFmpeg reads, or an open binary file that can seek, such as a member of an archive."""
+
+class Excerpt(NamedTuple):
+    """A part of a file that is too long to be one clip; it is a source as the file is."""
+
+    path: str
+    start: float
+    """Seconds after the beginning of the file."""
+    seconds: float
+
+
+@runtime_checkable
+class Openable(Protocol):
+    """What opens itself, such as a clip in an archive, and as a string tells its name."""
+
+    def open(self) -> BinaryIO:
+        """Open it as a file that can seek."""
+
+
+Source = str | Path | BinaryIO | Openable | Excerpt
+"""A file of any kind that FFmpeg reads, part of one, a binary file that can seek, or what opens itself as one."""
 
 
 class MediaError(ValueError):
@@ -44,11 +65,17 @@ def read_waveform(source: Source, rate: int, *, channels: Literal[1, 2] = 1) -> 
         MediaError: The file cannot be decoded or has no sound.
     """
     with _packets(source, "audio") as packets:
-        blocks = []
+        blocks: list[np.ndarray] = []
         for frame in _decoded(packets):
             sound = _planes(frame)
             blocks.append(sound.mean(0, keepdims=True) if channels == 1 else sound[[0, min(1, len(sound) - 1)]])
-        waveform = _resampled(np.concatenate(blocks, axis=1), frame.sample_rate, rate).clip(-1, 1)
+            if len(blocks) == 1:
+                begin = frame.time or 0.0
+        whole = np.concatenate(blocks, axis=1)
+        if isinstance(source, Excerpt):
+            first = max(0, round((source.start - begin) * frame.sample_rate))
+            whole = whole[:, first : first + round(source.seconds * frame.sample_rate)]
+        waveform = _resampled(whole, frame.sample_rate, rate).clip(-1, 1)
     return waveform[0] if channels == 1 else waveform.T
 
 
@@ -79,6 +106,9 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
         if not stamps:
             raise ValueError("no packet has a time stamp")
         start, end = min(stamps)[0], sum(max(stamps))
+        if isinstance(source, Excerpt):
+            unit = packets[0].time_base
+            start, end = round(source.start / unit), min(end, round((source.start + source.seconds) / unit))
         centres = start + (np.arange(count) + 0.5) * (end - start) / count
 
         timed = (frame for frame in _decoded(packets) if frame.pts is not None)
@@ -99,23 +129,23 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
 def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
     """Read images of a folder as `read_frames` reads a video; one that is damaged is passed over."""
     natural = sorted(folder.iterdir(), key=lambda path: ([int(n) for n in re.findall(r"\d+", path.stem)], path.name))
-    readable: list[np.ndarray] = []
+    decoded: dict[Path, np.ndarray] = {}
     failure: Exception = ValueError("it holds no image")
-    for path in natural:
-        try:
-            with av.open(str(path.resolve())) as container:
-                image = _upright(next(container.decode(video=0)), size)
-        except (av.FFmpegError, IndexError, StopIteration) as error:
-            failure = error
-            continue
-        size = image.shape[:2]
-        readable.append(image)
-    if not readable:
-        raise MediaError(
-            f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?"
-        ) from failure
-    chosen = ((np.arange(count) + 0.5) * len(readable) / count).astype(int)
-    return np.stack([readable[number] for number in chosen]), chosen.astype(float)
+    while natural:
+        chosen = ((np.arange(count) + 0.5) * len(natural) / count).astype(int)
+        picked = [natural[number] for number in chosen]
+        for path in dict.fromkeys(picked):
+            try:
+                if path not in decoded:
+                    with _packets(path, "video") as packets:
+                        decoded[path] = _upright(next(_decoded(packets)), size)
+                    size = decoded[path].shape[:2]
+            except MediaError as error:
+                failure = error
+                natural.remove(path)
+        if all(path in decoded for path in picked):
+            return np.stack([decoded[path] for path in picked]), chosen.astype(float)
+    raise MediaError(f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?") from failure
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray, rate: int) -> None:
@@ -155,7 +185,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, wave
                 stream.codec_context.flags |= Flags.bitexact
 
             clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
-            clip.sample_rate = rate
+            clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)  # or sound is late by AAC's priming
             container.mux(voice.encode(clip))
             for image in chain([first], frames):
                 container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
@@ -168,11 +198,69 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, wave
         part.unlink(missing_ok=True)
 
 
+def write_sound(source: Source, path: str | Path) -> bool:
+    """Write the sound of a clip small enough to lie in a web page: MP3, mono, 16 kHz, 32 kbit/s, 4 kB a second.
+
+    Every browser plays MP3, and 16 kHz keeps what a log-mel spectrogram shows. The same input gives the same bytes, and
+    the file bears its name only once it is complete.
+
+    Args:
+        source: The clip.
+        path: The file; its folder exists.
+
+    Returns:
+        Whether there is something to hear: of a clip that has no sound, or only silence, nothing is written.
+    """
+    try:
+        waveform = read_waveform(source, SPOKEN_RATE)
+    except MediaError:
+        return False
+    if not waveform.any():
+        return False
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file, av.open(file, "w", format="mp3", options={"fflags": "+bitexact"}) as container:
+            voice = container.add_stream("libmp3lame", SPOKEN_RATE, layout="mono")
+            voice.codec_context.flags |= Flags.bitexact
+            voice.bit_rate = 2 * SPOKEN_RATE
+            clip = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
+            clip.sample_rate, clip.pts, clip.time_base = SPOKEN_RATE, 0, Fraction(1, SPOKEN_RATE)
+            container.mux(voice.encode(clip))
+            container.mux(voice.encode())
+        part.replace(path)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path} cannot be encoded: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def duration(path: str | Path) -> float:
+    """Tell how long a file is, in seconds.
+
+    Raises:
+        MediaError: The file cannot be opened, or does not say.
+    """
+    for kind in KINDS:
+        with suppress(MediaError), _packets(path, kind) as packets:
+            stamps = [(p.pts + (p.duration or 0)) * p.time_base for p in packets if p.pts is not None and p.time_base]
+            if stamps:
+                return float(max(stamps))
+    raise MediaError(f"{path} has neither sound nor picture that can be decoded; is it a complete video?")
+
+
 @contextmanager
 def _opened(source: Source) -> Iterator[BinaryIO]:
     """Open a path in Python, for FFmpeg would take one with a colon for a network address; start a file over."""
-    if isinstance(source, str | Path):
-        with Path(source).open("rb") as file:
+    if isinstance(source, str | Path | Excerpt):
+        path = source.path if isinstance(source, Excerpt) else source
+        if Path(path).is_dir():
+            raise MediaError(f"{path} is a folder: it has no sound, and pictures only if it holds images")
+        with Path(path).open("rb") as file:
+            yield file
+    elif isinstance(source, Openable):
+        with source.open() as file:
             yield file
     else:
         source.seek(0)
@@ -195,9 +283,14 @@ def _packets(source: Source, kind: Literal["audio", "video"]) -> Iterator[Iterat
                     raise ValueError(f"it has no {kind} that can be decoded among its streams {streams}")
                 # Many processes decode clips side by side, and FFmpeg's own threads can hang next to torch's.
                 stream.codec_context.thread_count = 1
-                yield _unbroken(container.demux(stream))
+                packets = _unbroken(container.demux(stream))
+                if isinstance(source, Excerpt):
+                    container.seek(int(source.start * av.time_base))
+                    end = source.start + source.seconds + REORDERING
+                    packets = takewhile(lambda packet: (packet.dts or 0) * packet.time_base < end, packets)
+                yield packets
         except (av.FFmpegError, OSError, ValueError) as error:  # the last two: a damaged index that points nowhere
-            name = getattr(file, "name", "the file object")
+            name = source if isinstance(source, Openable) else getattr(file, "name", "the file object")
             words = getattr(error, "strerror", None) or error
             raise MediaError(f"{name} cannot be decoded as {kind}: {words}; is it a complete video?") from error
 

@@ -7,7 +7,7 @@ import pytest
 
 from personality.corpus import ImageFolder
 from personality.corpus.annotations import TARGETS, write_labels
-from personality.corpus.first_impressions import split_by_source
+from personality.corpus.splits import split_by_source
 from personality.features.media import MediaError, read_frames
 from personality.traits import source_id
 

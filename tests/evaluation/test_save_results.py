@@ -134,5 +134,5 @@ def test_runs_without_names_or_without_all_traits(tmp_path, train, labels):
 
 def test_clips_without_labels_are_scored_and_not_measured(tmp_path, train, labels):
     trainer(tmp_path).test(Same(), Split(train, labels * np.nan, 16), verbose=False)
-    assert {path.name for path in tmp_path.iterdir()} == {"predictions_test.csv", "labels_train.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"predictions_test.csv"}
     assert read_predictions(tmp_path / "predictions_test.csv")[SCORES].notna().any(axis=None)

@@ -106,7 +106,8 @@ def test_a_model_is_left_as_it_was():
     batch, random = torch.randn(2, 1, 96, 64), torch.get_rng_state()
     with torch.inference_mode():
         cam.hirescam(model, batch)
-    assert model.training and not model.features.conv2.training
+    assert model.training
+    assert not model.features.conv2.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(random, torch.get_rng_state())
 

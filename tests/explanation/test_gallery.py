@@ -96,7 +96,7 @@ def test_arrays_fit_the_index_and_the_data(gallery):
         np.testing.assert_allclose(arrays["bias"], rows.bias, rtol=1e-5)
         assert arrays["maps"].shape == (3, *data.input_shape[2:])
         whole = data.cut(data.fetch("val", data.clips("val").index.get_indexer(rows["clip"]))).inputs
-        assert np.array_equal(arrays["inputs"], whole[np.arange(3), rows.segment.to_numpy()].numpy())
+        assert np.array_equal(arrays["inputs"], whole[np.arange(3), np.array(rows.segment)].numpy())
 
 
 def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_factor(gallery):

@@ -32,12 +32,13 @@ EXTRAS = {"seconds": ((3,), "float64"), "mute": ((), "bool")}
 def extract(source):
     """Features that tell which clip they are of, and a misfortune for some."""
     number, _, fate = str(source).partition(" ")
+    fate, _, note = fate.partition("@")
     segments = 1 + int(number) % 3
     match fate:
         case "slow":
             time.sleep(0.02)
         case "hangs":
-            Path(os.environ["HANGS"]).write_text(str(os.getpid()))
+            Path(note).write_text(str(os.getpid()))
             time.sleep(600)
         case "exits":
             os._exit(7)
@@ -213,9 +214,8 @@ def test_a_bad_clip_is_left_out_with_its_reason(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(cache.folder / "failures.csv"), failures)
 
 
-def test_a_process_that_hangs_or_crashes_costs_its_clip_alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("HANGS", str(tmp_path / "process"))
-    sources = ["0", "1 hangs", "2 exits", "3 dies", "4 bad", "5 threads", "6"]
+def test_a_process_that_hangs_or_crashes_costs_its_clip_alone(tmp_path):
+    sources = ["0", f"1 hangs@{tmp_path / 'process'}", "2 exits", "3 dies", "4 bad", "5 threads", "6"]
     cache = fill(tmp_path, sources, processes=2, time_limit=2)
     assert dict(cache.failures().itertuples(index=False)) == {
         CLIPS[1]: "TimeoutError: it took longer than 2 s",
@@ -345,7 +345,7 @@ def test_a_killed_run_with_processes_goes_on_where_it_was(tmp_path, undisturbed)
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_outlives_the_one_that_started_it(tmp_path, end):
     note = tmp_path / "process"
-    run = script(f"fill({str(tmp_path)!r}, ['0 hangs'], processes=1, time_limit=600)", HANGS=str(note))
+    run = script(f"fill({str(tmp_path)!r}, ['0 hangs@{note}'], processes=1, time_limit=600)")
     wait_until(lambda: note.exists() and note.read_text())
     started = time.monotonic()
     run.send_signal(end)
