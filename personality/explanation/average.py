@@ -1,11 +1,5 @@
-"""What the network listens to and looks at: the average evidence in clips that score high and in clips that score low.
+"""What the network listens to and looks at: the average evidence in clips that score high and in clips that do not."""
 
-```
-save_average_evidence(Path("run/heatmaps/test"), model, data, "test", predictions[data.targets].to_numpy())
-```
-"""
-
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +7,39 @@ import numpy as np
 from pytorch_lightning import LightningModule
 
 from personality.explanation import cam
-from personality.explanation.gallery import BATCH, explain
 from personality.explanation.pictures import Average, draw_average
+from personality.explanation.segments import BATCH, explain
 from personality.traits import Place
 
-log = logging.getLogger(__name__)
-
-CLIPS = 50  # at most in a group: enough for a mean, and the cost does not grow with the split
-SHARE = 4  # a group is this part of the clips: the highest and the lowest quarter
+SEGMENTS = 3
+"""How many segments of a clip are explained, evenly spaced."""
 
 
 def save_average_evidence(
-    folder: Path,
-    model: LightningModule,
-    data: Any,
-    split: str,
-    scores: np.ndarray,
-    method: cam.Method = cam.best,
-    segments: int = 3,
+    folder: Path, model: LightningModule, data: Any, split: str, sides: np.ndarray, method: cam.Method = cam.best
 ) -> None:
     """Average the evidence for each trait over its high-scoring and its low-scoring clips, and draw them side by side.
 
     Sound is averaged over time and drawn over Hz; faces are averaged at each position of the crop. A clip counts as the
     mean of its explained segments, and a band of 95 % is over clips. `folder` then holds `average_<trait>.png` for each
     trait, and `average.npz`: `maps`, `errors` `(2, targets, *kept)`, high before low, `inputs` with channels before
-    `*kept`, `clips` `(targets,)`, how many are in a group.
+    `*kept`, `planted` as `maps`, and `hertz`.
 
     Args:
         folder: Such as `heatmaps/test`; made if it is not there.
         model: What scored the clips.
         data: Where they can be read again, a `TraitDataModule`.
         split: The split.
-        scores: `(clips, targets)` in the order of `data.clips(split)`; NaN where a clip has no score.
+        sides: `(2, targets, clips)`: rows of the clips that score highest, and of those that score lowest.
         method: A function of `personality.explanation.cam`.
-        segments: How many of a clip are explained, evenly spaced.
     """
-    rows = data.usable(split)
-    rows = rows[np.isfinite(scores[rows]).all(axis=1)]
-    if len(rows) < 2:
-        log.warning("No average evidence of the %s split: it has %d clips with a score.", split, len(rows))
-        return
-    count = min(CLIPS, max(1, len(rows) // SHARE))
-    orders = rows[np.argsort(scores[rows], axis=0, kind="stable")].T  # (targets, clips), ascending
-    sides = np.stack([orders[:, -count:], orders[:, :count]])
+    count = sides.shape[2]
     clips, there = np.unique(sides), data.caches[split].segments
 
     sums: dict[str, np.ndarray] = {}
     place: Place | None = None
     for start in range(0, len(clips), BATCH):
-        spread = {clip: _evenly(int(there[clip]), segments) for clip in clips[start : start + BATCH]}
+        spread = {clip: _evenly(int(there[clip])) for clip in clips[start : start + BATCH]}
         pairs = np.array([(clip, segment) for clip, chosen in spread.items() for segment in chosen])
         explained = explain(method, model, data, split, pairs)
         for clip, chosen in spread.items():
@@ -107,13 +85,12 @@ def save_average_evidence(
         errors=errors,
         inputs=means["inputs"],
         planted=means["planted"],
-        clips=np.full(len(data.targets), count),
         hertz=np.concatenate([axis.values for axis in place.axes if axis.name == "frequency"] or [np.empty(0)]),
     )
 
 
-def _evenly(there: int, wanted: int) -> np.ndarray:
-    return np.unique(((np.arange(wanted) + 0.5) * there / wanted).astype(int))
+def _evenly(there: int) -> np.ndarray:
+    return np.unique(((np.arange(SEGMENTS) + 0.5) * there / SEGMENTS).astype(int))
 
 
 def _kept(values: np.ndarray, place: Place) -> np.ndarray:

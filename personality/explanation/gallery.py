@@ -2,9 +2,8 @@
 
 import logging
 import shutil
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,39 +14,10 @@ from tqdm import tqdm
 from personality.explanation import cam
 from personality.explanation.faithfulness import pointing
 from personality.explanation.pictures import Heatmap, draw_heatmap, draw_sheet
+from personality.explanation.segments import Explained, explain
 from personality.traits import Place
 
 log = logging.getLogger(__name__)
-
-BATCH = 16  # segments that are explained at the same time
-
-
-class Explained(NamedTuple):
-    """One segment and the evidence in it for every trait."""
-
-    inputs: np.ndarray
-    """`(channels, *space)` before it was normalised."""
-    maps: np.ndarray
-    """`(targets, *space)`, enlarged to the input's size."""
-    bias: np.ndarray
-    """`(targets,)`."""
-
-
-def explain(
-    method: cam.Method, model: LightningModule, data: Any, split: str, segments: np.ndarray
-) -> dict[tuple[int, int], Explained]:
-    """Explain segments of a split, given as rows `(clip, segment)`."""
-    explained = {}
-    for start in range(0, len(segments), BATCH):
-        clips, places = segments[start : start + BATCH].T
-        sample = data.fetch(split, clips)
-        inputs = data.normalise(data.transfer_batch_to_device(sample, model.device, 0)).inputs
-        evidence = method(model, inputs[np.arange(len(clips)), places])
-        maps = cam.resize(evidence.maps, tuple(inputs.shape[3:])).cpu().numpy()
-        raw = data.cut(sample).inputs.numpy()[np.arange(len(clips)), places]
-        for clip, place, *found in zip(clips, places, raw, maps, evidence.bias.cpu().numpy(), strict=True):
-            explained[int(clip), int(place)] = Explained(*found)
-    return explained
 
 
 def save_gallery(
@@ -73,8 +43,7 @@ def save_gallery(
     segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
     explained = explain(method, model, data, split, segments)
     masks = {pair: data.evidence(split, *pair) for pair in explained}
-    function = method.func if isinstance(method, partial) else method
-    name = str(model.explained_by) if function is cam.best else function.__name__
+    name = cam.name_of(method, model)
 
     index: list[dict[str, Any]] = []
     for target, trait in enumerate(tqdm(data.targets, desc=f"heatmaps of {split}", unit="trait", leave=False)):

@@ -15,7 +15,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
-from personality.explanation import cam
+from personality.explanation import cam, faithfulness
+from personality.explanation.average import save_average_evidence
 from personality.explanation.gallery import save_gallery
 from personality.traits import Sample
 
@@ -60,15 +61,24 @@ class SaveHeatmaps(Callback):
         every_n_epochs: Also draw while fitting, after every so many epochs; 0 draws only for `validate` and `test`.
         all_segments: Let all segments of all clips compete by their own score, as in the original, where one clip can
             appear many times. By default each clip is there once, ranked by its score, shown by its best segment.
+        average: Also draw the average evidence of high-scoring against low-scoring clips, at most `top` of each.
+        faithfulness: Also measure how truthful the maps of all methods are, in `faithfulness.csv` and `sanity.csv`.
     """
 
     def __init__(
-        self, top: int = 20, method: cam.Method = cam.best, every_n_epochs: int = 0, all_segments: bool = False
+        self,
+        top: int = 20,
+        method: cam.Method = cam.best,
+        every_n_epochs: int = 0,
+        all_segments: bool = False,
+        average: bool = False,
+        faithfulness: bool = False,
     ) -> None:
         if top < 1:
             raise ValueError(f"Got top {top}: expected at least 1 clip a trait.")
         self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
-        self.highest: Highest | None = None
+        self.average, self.faithfulness = average, faithfulness
+        self.extremes: tuple[Highest, Highest] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a run whose clips could not be found again afterwards."""
@@ -79,10 +89,10 @@ class SaveHeatmaps(Callback):
         """Begin a new selection."""
         fitting = trainer.state.fn == TrainerFn.FITTING
         due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        self.highest = None
+        self.extremes = None
         if not trainer.sanity_checking and (due or not fitting):
-            targets = trainer.datamodule.targets  # type: ignore[attr-defined]
-            self.highest = Highest(len(targets), self.top, self.all_segments)
+            targets = len(trainer.datamodule.targets)  # type: ignore[attr-defined]
+            self.extremes = Highest(targets, self.top, self.all_segments), Highest(targets, self.top)
 
     def on_validation_batch_end(
         self,
@@ -94,20 +104,23 @@ class SaveHeatmaps(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Let the clips of a batch compete."""
-        if self.highest is not None:
+        if self.extremes is not None:
             found = outputs["scores"], outputs["weights"], torch.as_tensor(batch.clip)
-            self.highest.add(self._candidates(*(tensor.cpu() for tensor in found)))
+            candidates = self._candidates(*(tensor.cpu() for tensor in found))
+            for extreme, sign in zip(self.extremes, (1, -1), strict=True):
+                extreme.add(candidates * [sign, 1, 1, 1])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the selections of all processes together; one process draws."""
-        if self.highest is None:
+        if self.extremes is None:
             return
-        everywhere = torch.as_tensor(pl_module.all_gather(torch.from_numpy(self.highest.rows)))
-        for rows in everywhere.view(-1, *self.highest.rows.shape):
-            self.highest.add(rows.cpu().numpy())
+        for extreme in self.extremes:
+            everywhere = torch.as_tensor(pl_module.all_gather(torch.from_numpy(extreme.rows)))
+            for rows in everywhere.view(-1, *extreme.rows.shape):
+                extreme.add(rows.cpu().numpy())
         if trainer.is_global_zero:
-            self._draw(trainer, pl_module, self.highest.rows)
-        self.highest = None
+            self._draw(trainer, pl_module, *(extreme.rows for extreme in self.extremes))
+        self.extremes = None
 
     on_test_start, on_test_batch_end, on_test_epoch_end = (
         on_validation_start,
@@ -128,11 +141,18 @@ class SaveHeatmaps(Callback):
         rank_by = each if self.all_segments else whole.expand_as(each)
         return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).numpy()
 
-    def _draw(self, trainer: Trainer, model: LightningModule, rows: np.ndarray) -> None:
+    def _draw(self, trainer: Trainer, model: LightningModule, highest: np.ndarray, lowest: np.ndarray) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = data.test_split if trainer.state.fn == TrainerFn.TESTING else "val"
         folder = Path(trainer.default_root_dir) / "heatmaps" / split
         if trainer.state.fn == TrainerFn.FITTING:
             folder = folder.with_name(f"{split}_epoch_{trainer.current_epoch:03d}")
-        save_gallery(folder, model, data, split, rows, self.method)
+        save_gallery(folder, model, data, split, highest, self.method)
         log.info("Heatmaps of the %s split: %s", split, folder)
+        if self.average and folder.exists():
+            count = min(self.top, max(1, len(data.usable(split)) // 4))
+            sides = np.stack([rows[:, :count, 1].astype(int) for rows in (highest, lowest)])
+            save_average_evidence(folder, model, data, split, sides, self.method)
+        if self.faithfulness and folder.exists():
+            chosen = [rows[np.isfinite(rows[:, 0]), 1:3].astype(int) for rows in highest]
+            faithfulness.save(folder, model, data, split, chosen, self.method)

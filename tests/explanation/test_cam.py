@@ -1,5 +1,6 @@
 """Maps are exact where they say so, and those of other libraries."""
 
+import captum.attr
 import pytest
 import torch
 import torchcam.methods
@@ -31,9 +32,9 @@ def test_map_and_bias_add_up_to_the_score(method, shape):
 
 
 @pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
-def test_on_a_cam_cnn_all_methods_are_the_same_exact_map(shape):
+def test_on_a_cam_cnn_three_methods_are_the_same_exact_map(shape):
     model = randomised(CamCNN(shape, width=0.05))
-    maps = [method(model, inputs(shape)) for method in cam.METHODS.values()]
+    maps = [cam.METHODS[name](model, inputs(shape)) for name in ("class_activation", "hirescam", "grad_cam")]
     for other in maps[1:]:
         assert torch.allclose(maps[0].maps, other.maps, atol=1e-12)
     assert torch.allclose(maps[0].bias, model.head.linear.bias.expand(3, -1), atol=1e-12)
@@ -82,16 +83,19 @@ def test_a_linear_model_owes_its_score_to_input_times_weight():
 @pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
 @pytest.mark.parametrize(
     ("theirs", "build"),
-    [("CAM", CamCNN), ("GradCAM", CamCNN), ("GradCAM", DAN), ("GradCAM", RegularCNN)],
+    [
+        *[("CAM", CamCNN), ("GradCAM", CamCNN), ("GradCAM", DAN), ("GradCAM", RegularCNN)],
+        *[("LayerCAM", CamCNN), ("LayerCAM", DAN), ("LayerCAM", RegularCNN)],
+    ],
 )
 def test_maps_equal_those_of_torchcam(theirs, build, shape):
     model = randomised(build(shape, width=0.05)).float().eval()
     batch = inputs(shape).float()
-    method = cam.class_activation if theirs == "CAM" else cam.grad_cam
+    method = {"CAM": cam.class_activation, "GradCAM": cam.grad_cam, "LayerCAM": cam.layer_cam}[theirs]
     ours = method(model, batch).maps
     layer = {"fc_layer": "head.linear"} if theirs == "CAM" else {}
     extractor = getattr(torchcam.methods, theirs)(model, "features", **layer)
-    if theirs == "GradCAM":
+    if theirs != "CAM":
         ours = ours.clamp(min=0) / ours[0, 0].numel()  # theirs has a ReLU, and is not in units of the score
     for trait in range(5):
         score = model(batch).logit() if build is DAN else model(batch)
@@ -100,12 +104,81 @@ def test_maps_equal_those_of_torchcam(theirs, build, shape):
     extractor.remove_hooks()
 
 
-def test_a_model_is_left_as_it_was():
+def logits(model):
+    """The score before the last activation, as other libraries can be asked for it."""
+    return torch.nn.Sequential(model.features, model.head.pool, model.head.linear).eval()
+
+
+@pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
+@pytest.mark.parametrize("build", [CamCNN, DAN, RegularCNN])
+def test_maps_equal_those_of_captum(build, shape):
+    model = randomised(build(shape, width=0.05)).eval()
+    batch, net = inputs(shape), logits(model)
+    products = captum.attr.LayerGradientXActivation(net, net[0])
+    weighted = captum.attr.LayerGradCam(net, net[0])
+    for trait in range(5):
+        ours = cam.hirescam(model, batch).maps[:, trait]
+        theirs = products.attribute(batch, target=trait).sum(1) * ours[0].numel()
+        assert torch.allclose(ours, theirs, atol=1e-10)
+        ours = cam.grad_cam(model, batch).maps[:, trait]
+        theirs = weighted.attribute(batch, target=trait)[:, 0] * ours[0].numel()
+        assert torch.allclose(ours, theirs, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "stride"), [((1, 1, 32, 24), 8, 4), ((1, 3, 32, 24), 7, 5), (SPECTRUM, 20, 8)]
+)
+def test_occlusion_equals_that_of_captum(shape, window, stride):
+    trunk = None if shape == SPECTRUM else "vggish"
+    model = randomised(CamCNN(shape, trunk=trunk, width=0.05)).eval()
+    batch, one = inputs(shape), len(shape) == 3
+    windows = (shape[1], *[window**2 if one else window] * (len(shape) - 2))
+    strides = (shape[1], *[stride * window if one else stride] * (len(shape) - 2))
+    theirs = captum.attr.Occlusion(logits(model))
+    for trait in (0, 3):
+        ours = cam.occlusion(model, batch, window, stride).maps[:, trait]
+        baselines = cam.absent(batch).contiguous()
+        expected = theirs.attribute(batch, windows, target=trait, strides=strides, baselines=baselines)[:, 0]
+        assert torch.allclose(ours, expected.double(), atol=1e-6, rtol=1e-5)  # theirs is float32
+
+
+def test_occlusion_asks_nothing_of_a_model_and_nothing_of_the_batch():
+    model = randomised(CamCNN(SPECTROGRAM, width=0.05)).eval()
+    whole = cam.occlusion(model, inputs(SPECTROGRAM))
+    blind = cam.occlusion(logits(model), inputs(SPECTROGRAM), batch=1)
+    assert torch.allclose(whole.maps, blind.maps, atol=1e-12)
+    assert torch.allclose(cam.occlusion(model, inputs(SPECTROGRAM)[1:2]).maps[0], whole.maps[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [cam.hirescam, cam.layer_cam, cam.grad_cam])
+@pytest.mark.parametrize("build", [CamCNN, DAN, RegularCNN])
+def test_earlier_maps_are_finer_and_still_add_up(method, build):
+    model = randomised(build(SPECTROGRAM, width=0.05)).eval()
+    shapes = [tuple(method(model, inputs(SPECTROGRAM), earlier=n).maps.shape[2:]) for n in range(4)]
+    assert shapes == [(12, 8), (24, 16), (48, 32), (96, 64)]
+    evidence = method(model, inputs(SPECTROGRAM), earlier=2)
+    assert torch.allclose(evidence.maps.flatten(2).mean(2) + evidence.bias, evidence.score, atol=1e-12)
+    with pytest.raises(ValueError, match="expected 0 to 3"):
+        method(model, inputs(SPECTROGRAM), earlier=4)
+
+
+def test_a_random_map_is_other_noise_for_other_inputs_and_the_same_for_the_same():
+    model = randomised(CamCNN(SPECTROGRAM, width=0.05))
+    first = cam.random_map(model, inputs(SPECTROGRAM)).maps
+    assert torch.equal(first[1], cam.random_map(model, inputs(SPECTROGRAM)[1:2]).maps[0])
+    assert not torch.equal(first[0], first[1])
+    assert torch.corrcoef(first.flatten(1))[0, 1].abs() < 0.2
+
+
+@pytest.mark.parametrize("method", cam.METHODS.values(), ids=cam.METHODS)
+def test_a_model_is_left_as_it_was(method):
     model = CamCNN(SPECTROGRAM, width=0.05).train()
     model.features.conv2.eval()
     batch, random = torch.randn(2, 1, 96, 64), torch.get_rng_state()
     with torch.inference_mode():
-        cam.hirescam(model, batch)
+        method(model, batch)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
     assert model.training
     assert not model.features.conv2.training
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -84,11 +84,13 @@ class Chosen(SaveHeatmaps):
 
     def on_validation_batch_end(self, trainer, *others):
         super().on_validation_batch_end(trainer, *others)
-        if self.highest is not None:
-            self.kept = max(self.kept, self.highest.rows.size)
+        if self.extremes is not None:
+            self.kept = max(self.kept, *(extreme.rows.size for extreme in self.extremes))
 
-    def _draw(self, trainer, model, rows):
-        np.save(f"{trainer.default_root_dir}/{trainer.state.fn.value}_{trainer.current_epoch}.npy", rows)
+    def _draw(self, trainer, model, highest, lowest):
+        np.save(f"{trainer.default_root_dir}/{trainer.state.fn.value}_{trainer.current_epoch}.npy", highest)
+        if trainer.state.fn.value == "validate":
+            np.save(f"{trainer.default_root_dir}/lowest.npy", lowest)
 
 
 def found(folder, run="validate_0"):
@@ -112,6 +114,11 @@ def test_the_choice_is_that_of_brute_force(tmp_path, clips, batch_size, repeat, 
     np.testing.assert_allclose(found(tmp_path), expected, atol=1e-6)
     assert np.array_equal(found(tmp_path)[..., 1:3], expected[..., 1:3])
     assert callback.kept <= TARGETS * 20 * 4
+    if not all_segments:
+        data.scores = -data.scores
+        lowest = found(tmp_path, "lowest")
+        assert np.array_equal(lowest[..., 1], data.best(20, False)[..., 1])
+        assert np.all(np.diff(lowest[..., 0]) <= 0)
 
 
 def test_the_choice_is_the_same_in_two_processes(tmp_path):

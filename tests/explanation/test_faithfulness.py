@@ -1,0 +1,144 @@
+"""Measures of maps tell those that know from those that do not, on models whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from personality.explanation import cam, faithfulness
+from personality.explanation.average import save_average_evidence
+from personality.models import CamCNN
+from personality.traits import TRAITS, Axis, Place, Sample
+
+CLIPS, SPACE = 8, (96, 64)
+KNOWN = slice(24, 48), slice(16, 32)
+"""Where the evidence lies for every trait."""
+
+
+class Split:
+    """Clips of two segments, louder at `KNOWN` by their label."""
+
+    targets = TRAITS
+    input_shape = (2, 1, *SPACE)
+
+    def __init__(self):
+        random = np.random.default_rng(0)
+        self.labels = random.random((CLIPS, 5))
+        self.inputs = random.normal(0, 0.2, (CLIPS, *self.input_shape)).astype("float32")
+        self.inputs[(..., *KNOWN)] += 3 * self.labels.mean(1)[:, None, None, None, None]
+
+        class Cache:
+            segments = np.full(CLIPS, 2)
+
+        self.caches = {"test": Cache}
+
+    def fetch(self, split, clips):
+        rows = np.asarray(clips)
+        chosen = (torch.from_numpy(array[rows]) for array in (self.inputs, self.labels))
+        return Sample(*chosen, torch.full((len(rows),), 2), torch.from_numpy(rows))
+
+    def normalise(self, sample):
+        return sample
+
+    cut = normalise
+
+    def transfer_batch_to_device(self, sample, device, _):
+        return sample
+
+    def clips(self, split):
+        names = [f"source{number // 2}.{number:03d}.mp4" for number in range(CLIPS)]
+        return pd.DataFrame(self.labels, pd.Index(names, name="clip"), TRAITS)
+
+    def evidence(self, split, clip, segment):
+        mask = np.zeros(SPACE, bool)
+        mask[KNOWN] = True
+        return dict.fromkeys(TRAITS, mask)
+
+    def place(self, split, clip, segment):
+        axes = Axis("time", np.linspace(0, 1, SPACE[0])), Axis("frequency", np.linspace(100, 8000, SPACE[1]))
+        return Place(0.0, 1.0, axes)
+
+
+class Loudness(torch.nn.Module):
+    """A model that hears nothing but `KNOWN`, and whose weights are its mask."""
+
+    device = torch.device("cpu")
+    explained_by = "hirescam"
+
+    def forward(self, inputs):
+        return inputs[(..., *KNOWN)].mean((1, 2, 3)).unsqueeze(1).expand(-1, 5)
+
+
+def told(model, inputs):
+    """The map of one who knows."""
+    maps = torch.zeros(len(inputs), 5, *SPACE)
+    maps[(..., *KNOWN)] = inputs[(..., *KNOWN)]
+    return cam.Evidence(maps, torch.zeros(len(inputs), 5), model(inputs))
+
+
+CHOSEN = [np.array([(clip, clip % 2) for clip in range(CLIPS)])] * 5
+
+
+def test_a_map_that_knows_beats_one_that_does_not():
+    def ignorant(model, inputs):
+        return told(model, inputs)._replace(maps=torch.randn(len(inputs), 5, *SPACE, generator=torch.manual_seed(0)))
+
+    table = faithfulness.measure(Loudness(), Split(), "test", CHOSEN, {"told": told, "noise": ignorant})
+    means = faithfulness.summary(table, "method")
+    assert list(means.index) == ["told", "noise", faithfulness.CONTROL]
+    assert means.loc["told", "pointing"] == pytest.approx(96 * 64 / (24 * 16))
+    assert means.loc["told", "hit"] == 1
+    assert means.loc["told", "gap_from"] > 10 * abs(means.loc["noise", "gap"])
+    assert means.loc["noise", "pointing"] == pytest.approx(1, abs=0.1)
+    assert means.loc["noise", "hit"] < 0.3
+    assert (means["gap_from"] <= means["gap"]).all()
+    assert (means["gap"] <= means["gap_to"]).all()
+
+
+def test_a_curve_goes_from_the_whole_to_nothing_in_the_order_of_the_map():
+    inputs = torch.arange(40.0).view(1, 1, 5, 8)
+    model = lambda batch: batch.flatten(1).sum(1, keepdim=True)  # noqa: E731
+    scores = faithfulness.curve(model, inputs, inputs[:, 0], 0, torch.zeros_like(inputs))[0]
+    assert scores.tolist() == [sum(range(40 - 2 * step)) for step in range(21)]
+
+
+def test_equal_places_keep_their_order_so_that_a_curve_is_one_result():
+    inputs = torch.rand(2, 1, 6, 6)
+    model = lambda batch: batch.flatten(1)  # noqa: E731
+    flat = torch.zeros(2, 6, 6)
+    scores = faithfulness.curve(model, inputs, flat, 0, torch.full_like(inputs, 9))
+    assert (scores[:, 1:] == 9).all()
+
+
+def test_randomised_weights_change_the_map_of_a_model():
+    torch.manual_seed(0)
+    model = CamCNN((2, 1, *SPACE), width=0.1).eval()
+    torch.nn.init.normal_(model.head.linear.weight)
+    random = torch.get_rng_state()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    table = faithfulness.randomised(model, Split(), "test", CHOSEN, cam.best)
+    likeness = table.groupby("layers")["similarity"].mean()
+    assert likeness[0] == pytest.approx(1)
+    assert abs(likeness.iloc[-1]) < 0.5
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
+    model = Loudness()
+    order = Split().labels.mean(1).argsort()
+    sides = np.stack([np.tile(order[-2:], (5, 1)), np.tile(order[:2], (5, 1))])
+    save_average_evidence(tmp_path, model, Split(), "test", sides, told)
+    arrays = np.load(tmp_path / "average.npz")
+    high, low = arrays["maps"][:, 0]
+    assert high.shape == (SPACE[1],)
+    inside = np.zeros(SPACE[1], bool)
+    inside[KNOWN[1]] = True
+    assert (high[inside] > low[inside]).all()
+    assert not high[~inside].any()
+    assert np.array_equal(arrays["planted"][0, 0] > 0, inside)
+    whole = Split().inputs[order[-2:]]
+    expected = np.zeros_like(whole[:, :, 0])
+    expected[(..., *KNOWN)] = whole[(slice(None), slice(None), 0, *KNOWN)]
+    np.testing.assert_allclose(high, expected.mean((0, 1, 2)), rtol=1e-5)
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"average_{trait}.png" for trait in TRAITS}
