@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,13 @@ def test_a_run_leaves_a_folder_that_explains_itself(trained):
     for name in [
         *[".hydra/config.yaml", ".hydra/overrides.yaml", "train.log", "metrics.csv", "labels_train.csv"],
         *["checkpoints/best.ckpt", "checkpoints/last.ckpt", "results_test.txt", "results_val.csv"],
-        *["predictions_val.csv", "predictions_test.csv", "heatmaps/val/index.csv", "heatmaps/test/evidence.csv"],
+        *[
+            "predictions_val.csv",
+            "predictions_test.csv",
+            "report.html",
+            "heatmaps/val/index.csv",
+            "heatmaps/test/evidence.csv",
+        ],
         *(f"heatmaps/test/{trait}.{kind}" for trait in TRAITS for kind in ("png", "npz")),
     ]:
         assert (folder / name).stat().st_size > 0, name
@@ -134,6 +141,40 @@ def test_another_split_and_another_method(trained, tmp_path):
     run("explain", *words, folder=tmp_path)
     index = pd.read_csv(newest(tmp_path) / "heatmaps/train/index.csv")
     assert set(index["method"]) == {"grad_cam"}
+
+
+def test_ones_own_videos_of_any_length_are_scored_and_explained(trained, words, corpus, tmp_path):
+    clips = corpus.clips("test").path
+    (tmp_path / "videos").mkdir()
+    shutil.copy(clips.iloc[0], tmp_path / "videos/talk.mp4")
+    shutil.copy(clips.iloc[1], tmp_path / "other: name.mp4")
+    (tmp_path / "videos/broken.webm").write_text("not a video")
+    checkpoint = f"checkpoint={trained[0] / 'checkpoints/best.ckpt'}"
+    videos = f"clips=['{tmp_path}/videos','{tmp_path}/other: name.mp4']"
+    said = run("explain", checkpoint, videos, folder=tmp_path)
+    assert "1 of 3 test clips are left out" in said
+    folder = newest(tmp_path)
+    predictions = pd.read_csv(folder / "predictions_test.csv", index_col="clip")
+    assert list(predictions.index) == ["broken.000.mp4", "other: name.000.mp4", "talk.000.mp4"]
+    assert predictions.loc["broken.000.mp4", list(TRAITS)].isna().all()
+    known = pd.read_csv(trained[0] / "predictions_test.csv", index_col="clip")
+    for name, clip in [("talk", clips.index[0]), ("other: name", clips.index[1])]:
+        own = predictions.loc[f"{name}.000.mp4", list(TRAITS)].astype(float)
+        np.testing.assert_allclose(own, known.loc[clip, list(TRAITS)].astype(float), atol=1e-6)
+    assert "could not be read" in (folder / "report.html").read_text()
+    assert (folder / "heatmaps/test/openness.png").exists()
+
+    predictor = personality.load(trained[0] / "checkpoints/best.ckpt")
+    scores = predictor.predict(tmp_path / "videos/talk.mp4")
+    np.testing.assert_allclose(scores.loc["talk.000.mp4", list(TRAITS)].astype(float), own_of(predictions), atol=1e-6)
+    maps, inputs, place = predictor.explain(tmp_path / "videos/talk.mp4", segment=1)
+    assert set(maps) == set(TRAITS)
+    assert maps["openness"].shape == inputs.shape[1:]
+    assert (place.start, place.end) == pytest.approx((0.96, 1.92))
+
+
+def own_of(predictions: pd.DataFrame) -> pd.Series:
+    return predictions.loc["talk.000.mp4", list(TRAITS)].astype(float)
 
 
 def test_prepare_computes_features_that_training_then_finds(words, tmp_path):

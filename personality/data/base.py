@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial, reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
 from personality.features.cache import FeatureCache
-from personality.features.media import RESAMPLER
+from personality.features.media import RESAMPLER, write_sound
 from personality.traits import TRAITS, Axis, Place, Sample
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,16 @@ class TraitDataModule(LightningDataModule):
     def waveform(self, split: str, clip: int) -> np.ndarray | None:
         """Outline the sound of a clip, `(2, moments)`: lowest and highest values. None where the input shows time."""
         return None
+
+    def sound(self, split: str, clip: int) -> bytes | None:
+        """Read what a clip sounds like, as a small MP3; None where nothing can be heard."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "sound.mp3")
+            try:
+                heard = write_sound(self.clips(split).path.iloc[clip], path)
+            except (ValueError, OSError):  # the page does without
+                return None
+            return path.read_bytes() if heard else None
 
     def prepare_data(self) -> None:
         """Make what is missing: the corpus, then the features of its splits. Does nothing the second time."""

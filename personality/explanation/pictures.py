@@ -17,6 +17,8 @@ EVIDENCE = "RdBu_r"
 """Red speaks for a trait, blue against it, white says nothing."""
 KEPT = 0.8
 """The original's view keeps what lies at or above this share of a map's own range."""
+SHAPE = 11 / 3.2
+"""Width over height of a single picture."""
 POINTS = 1500
 """Of a long spectrum that are drawn: more than a picture has pixels."""
 
@@ -65,7 +67,7 @@ def draw_heatmap(path: Path, heatmap: Heatmap, limit: float) -> None:
 
     In front of a spectrum, which has no time, stands the waveform.
     """
-    figure = Figure(figsize=(11, 3.2))
+    figure = Figure(figsize=(3.2 * SHAPE, 3.2))
     title = f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   ")
     figure.suptitle(title, fontsize=9, parse_math=False)
     edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}

@@ -1,0 +1,174 @@
+"""The page, opened in a browser: all of it is there, it plays and sorts, asks no network, and believes no name."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Error, sync_playwright
+from pytorch_lightning import Trainer
+
+from personality.corpus import SampleCorpus, VideoFiles
+from personality.data import ClipSpectrogram
+from personality.evaluation import SaveResults
+from personality.explanation import SaveHeatmaps, SaveReport
+from personality.models import CamCNN
+from personality.traits import TRAITS
+
+HOSTILE = "<img src=x onerror=hacked=1>.000.mp4"
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+class Renamed(SampleCorpus):
+    """The sample corpus with a clip whose name is code."""
+
+    def clips(self, split):
+        table = super().clips(split)
+        return table.rename(index={table.index[0]: HOSTILE}).sort_index()
+
+
+def report(folder, data):
+    Path(folder).mkdir()
+    (folder / "metrics.csv").write_text("epoch,train/loss,val/skill,val/pcc\n0,0.2,,\n0,,-9,0.1\n1,0.1,,\n1,,0.2,0.4\n")
+    model = CamCNN(data.input_shape, width=0.1)
+    callbacks = [SaveResults(), SaveHeatmaps(top=3, average=True, faithfulness=True), SaveReport()]
+    trainer = Trainer(accelerator="cpu", default_root_dir=folder, callbacks=callbacks, **QUIET)
+    trainer.test(model, data, verbose=False)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page_of_a_run(corpus, tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus")
+    shutil.copytree(corpus.root, root, dirs_exist_ok=True)
+    renamed = Renamed(root, sizes=corpus.sizes, seconds=4, processes=1)
+    data = ClipSpectrogram(renamed, segments=4, cache=str(root / "cache"), processes=0, batch_size=2)
+    return report(root / "run", data)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = shutil.which("chromium") or shutil.which("google-chrome")
+        try:
+            if not found:
+                subprocess.run(
+                    [sys.executable, "-m", "playwright", "install", "--with-deps", "chromium-headless-shell"],
+                    check=True,
+                    timeout=240,
+                    capture_output=True,
+                )
+            browser = playwright.chromium.launch(
+                executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+            )
+        except (Error, OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no browser here, and none could be fetched: {str(error)[:200]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, page_of_a_run):
+    """The page in a browser without network, and what went wrong or was asked for."""
+    page = browser.new_page(offline=True)
+    troubles, asked = [], []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_of_a_run.as_uri())
+    yield page
+    assert troubles == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
+
+
+def test_pictures_load_and_all_say_what_they_show(opened):
+    for trait in TRAITS:
+        opened.click(f"#tab-{trait}")
+        images = opened.locator(f"#panel-{trait} img")
+        assert images.count() == 4
+        for number in range(4):
+            assert images.nth(number).get_attribute("alt")
+            opened.wait_for_function(
+                "image => image.complete && image.naturalWidth > 300", arg=images.nth(number).element_handle()
+            )
+    text = opened.inner_text("body")
+    for word in (
+        "mean predictor",
+        "undefined",
+        "must not be used",
+        "random_map",
+        "loss in training",
+        "Planted evidence",
+    ):
+        assert word in text
+
+
+def test_sorting_puts_the_largest_first(opened):
+    for key in ("label", "error", "score"):
+        opened.click(f"#sort button[data-key={key}]")
+        values = opened.eval_on_selector_all(
+            "#panel-openness li", f"items => items.map(item => Number(item.dataset.{key}))"
+        )
+        assert values == sorted(values, reverse=True)
+        assert len(values) == 3
+
+
+def test_a_click_enlarges_and_the_sound_runs_with_a_cursor(opened):
+    opened.click("#panel-openness .grid button >> nth=0")
+    assert opened.is_visible("#large")
+    opened.wait_for_function("() => document.getElementById('audio').duration > 3")
+    opened.click("#segment")
+    opened.wait_for_function("() => document.querySelector('.cursor').style.display === 'block'")
+    start = float(opened.get_attribute("#panel-openness .grid button >> nth=0", "data-start"))
+    assert opened.evaluate("document.getElementById('audio').currentTime") >= start
+    opened.wait_for_function("() => document.getElementById('audio').paused", timeout=8000)  # the segment alone
+    assert opened.evaluate("document.getElementById('audio').currentTime") < start + 2
+
+
+def test_it_can_be_used_with_a_keyboard_alone(opened):
+    opened.focus("#tab-openness")
+    opened.keyboard.press("ArrowRight")
+    assert opened.is_visible("#panel-conscientiousness")
+    assert not opened.is_visible("#panel-openness")
+    opened.focus("#panel-conscientiousness .grid button >> nth=0")
+    opened.keyboard.press("Enter")
+    first = opened.inner_text("#caption")
+    opened.keyboard.press("ArrowRight")
+    assert opened.inner_text("#caption") != first
+    opened.keyboard.press("Escape")
+    assert not opened.is_visible("#closer")
+
+
+def test_a_name_that_is_code_stays_a_name(opened):
+    assert HOSTILE.removesuffix(".mp4") in opened.inner_text("body")
+    assert opened.evaluate("typeof hacked") == "undefined"
+    assert opened.locator("img[src=x]").count() == 0
+
+
+def test_light_and_dark(opened):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    before = opened.evaluate(colour)
+    opened.click("#theme")
+    assert opened.evaluate(colour) != before
+
+
+def test_the_page_is_one_file_that_a_hundred_entries_keep_small(page_of_a_run):
+    index = pd.read_csv(page_of_a_run.parent / "heatmaps/test/index.csv")
+    text = page_of_a_run.read_text()
+    sounds = json.loads(text.split('id="sounds">')[1].split("</script>")[0])
+    sound = sum(map(len, sounds.values())) / len(sounds) * 15.3 / 4
+    rest = (len(text) - sum(map(len, sounds.values()))) / len(index)
+    assert 100 * (sound + rest) < 25e6
+
+
+def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path):
+    videos = [corpus.clips("test").path.iloc[0], corpus.clips("val").path.iloc[0]]
+    data = ClipSpectrogram(VideoFiles(videos), segments=4, cache=str(tmp_path / "cache"), processes=0, batch_size=2)
+    text = report(tmp_path / "run", data).read_text()
+    assert "<h2>Videos</h2>" in text
+    assert all(Path(video).stem in text for video in videos)
+    assert 'id="results"' not in text
