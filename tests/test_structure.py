@@ -65,7 +65,7 @@ def test_features_know_nothing_of_one_another_nor_of_lightning(file):
     ("library", "rooms"),
     [
         (["hydra", "omegaconf"], ["personality.command_line"]),
-        (["matplotlib"], ["personality.explanation.pictures"]),
+        (["matplotlib"], ["personality.explanation.pictures", "personality.evaluation.plots"]),
         (["av"], ["personality.features.media"]),
         (["torchcam", "captum", "sklearn", "skimage"], []),
     ],

@@ -19,6 +19,7 @@ MANUAL = """
 python -m personality.evaluation A.csv                      measure predictions beside the habits they have to beat
 python -m personality.evaluation A.csv --groups people.csv  and by gender, ethnicity and age
 python -m personality.evaluation compare A.csv B.csv        is B better than A, clip by clip?
+python -m personality.evaluation plot A.csv B.csv -o C.png  scores against labels, and all intervals side by side
 python -m personality.evaluation fuse A.csv B.csv -o C.csv  average two models, or weight them (--learn)
 python -m personality.evaluation calibrate A.csv --validation V.csv -o C.csv
                                                             make scores mean what they say
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m personality.evaluation", epilog=MANUAL, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = result.add_subparsers(dest="command", required=True, metavar="{evaluate,compare,fuse,calibrate}")
+    commands = result.add_subparsers(dest="command", required=True, metavar="{evaluate,compare,plot,fuse,calibrate}")
 
     command = commands.add_parser("evaluate", parents=[labels, train], help="measure predictions (the default)")
     command.add_argument("predictions", type=Path, metavar="A.csv")
@@ -64,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("compare", parents=[labels, train], help="the paired difference of two models")
     command.add_argument("predictions", type=Path, metavar="A.csv")
     command.add_argument("second", type=Path, metavar="B.csv")
+
+    command = commands.add_parser("plot", parents=[labels, train], help="draw scores against labels, and intervals")
+    command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="C.png")
 
     command = commands.add_parser("fuse", parents=[labels], help="make one model of several")
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
@@ -105,6 +110,29 @@ def _compare(asked: argparse.Namespace) -> None:
     _write(results, asked.csv)
 
 
+def _plot(asked: argparse.Namespace) -> None:
+    from personality.evaluation.plots import draw_results  # the other commands start without Matplotlib
+
+    train = _training_labels(asked)
+    tables = [_labelled(path, asked.labels) for path in asked.predictions]
+    names = _short_names(asked.predictions)
+    draw_results(asked.output, dict(zip(names, tables, strict=True)), train)
+    print(f"Drew {len(tables)} model{'s' * (len(tables) > 1)}: {asked.output}")
+    if asked.csv:
+        results = [evaluate(table, train).assign(file=name) for name, table in zip(names, tables, strict=True)]
+        _write(pd.concat(results), asked.csv)
+
+
+def _short_names(paths: Sequence[Path]) -> list[str]:
+    """Name files by as few of their last folders as tell them apart."""
+    parts = [path.absolute().with_suffix("").parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"Got {', '.join(map(str, paths))}. Expected each file once; take out what is doubled.")
+
+
 def _fuse(asked: argparse.Namespace) -> None:
     weights = None
     if asked.learn:
@@ -141,7 +169,8 @@ def _labelled(path: Path, labels: Path | None, option: str = "--labels") -> pd.D
 
 def _training_labels(asked: argparse.Namespace) -> pd.DataFrame | None:
     """Read the training labels that were named, or that a run of ours left beside its predictions."""
-    beside = asked.predictions.with_name("labels_train.csv")
+    first = asked.predictions[0] if isinstance(asked.predictions, list) else asked.predictions
+    beside = first.with_name("labels_train.csv")
     path = asked.train or (beside if beside.is_file() else None)
     return read_traits(path) if path else None
 
@@ -157,7 +186,7 @@ def _write_predictions(path: Path, predictions: pd.DataFrame) -> None:
     print(f"Wrote {predictions[TRAITS[0]].notna().sum():,} scored clips to {path}")
 
 
-COMMANDS = {"evaluate": _evaluate, "compare": _compare, "fuse": _fuse, "calibrate": _calibrate}
+COMMANDS = {"evaluate": _evaluate, "compare": _compare, "plot": _plot, "fuse": _fuse, "calibrate": _calibrate}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from personality.evaluation.plots import draw_results
 from personality.evaluation.predictions import write_predictions
 from personality.evaluation.results import evaluate
 from personality.evaluation.text import remarks, results_text
@@ -27,7 +28,7 @@ class SaveResults(Callback):
     """Save what a model scored after `validate` and `test`, and how good that is.
 
     The trainer's folder then holds `predictions_<split>.csv`, with a line for every clip of the split, the labels of
-    the training clips in `labels_train.csv`, and the table of results as `results_<split>.csv` and `.txt`. All that
+    the training clips in `labels_train.csv`, and the results as `results_<split>.csv`, `.txt` and `.png`. All that
     `python -m personality.evaluation` does can be done with these files later.
     """
 
@@ -97,6 +98,7 @@ class SaveResults(Callback):
         results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
         text = "\n".join([results_text(results), "", *remarks(predictions, train)])
         (folder / f"results_{split}.txt").write_text(text + "\n", encoding="utf-8")
+        draw_results(folder / f"results_{split}.png", {f"{split} split": predictions}, train)
         log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
 
 

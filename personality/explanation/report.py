@@ -62,6 +62,7 @@ def write_report(folder: Path, data: Any, split: str) -> Path:
         split=split,
         results=_results(folder / f"results_{split}.csv"),
         measures=MEASURES,
+        scatter=_picture(folder / f"results_{split}.png"),
         curves=_curves(folder / "metrics.csv"),
         courses=_courses(folder / f"predictions_{split}.csv"),
         traits=[(trait, [e for e in entries if e["trait"] == trait], _picture(heatmaps / f"average_{trait}.png"))

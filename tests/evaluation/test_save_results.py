@@ -92,7 +92,7 @@ def test_files_hold_what_the_model_scored(tmp_path, train, labels, batch_size, c
     caplog.set_level(logging.INFO, "personality")
     data = Split(train, labels, batch_size)
     trainer(tmp_path).test(Same(), data, verbose=False)
-    files = {"predictions_test.csv", "labels_train.csv", "results_test.csv", "results_test.txt"}
+    files = {"predictions_test.csv", "labels_train.csv", "results_test.csv", "results_test.txt", "results_test.png"}
     assert {path.name for path in tmp_path.iterdir()} == files
 
     predictions = read_predictions(tmp_path / "predictions_test.csv")
@@ -108,7 +108,7 @@ def test_files_hold_what_the_model_scored(tmp_path, train, labels, batch_size, c
 
     results = pd.read_csv(tmp_path / "results_test.csv")
     assert {"mean predictor", "median predictor", "source lookup", "model"} == set(results.row)
-    text = (tmp_path / "results_test.txt").read_text()
+    text = (tmp_path / "results_test.txt", "results_test.png").read_text()
     assert f"over {len(labels) - 1} of {len(labels)} clips" in text
     assert text.strip() in caplog.text
 

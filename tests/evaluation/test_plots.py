@@ -1,0 +1,64 @@
+"""Pictures of results show what the tables say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from personality.evaluation import evaluate
+from personality.evaluation.__main__ import main
+from personality.evaluation.plots import draw_intervals, draw_scores
+from personality.traits import TRAITS
+
+
+def predictions(clips=30, noise=0.05):
+    random = np.random.default_rng(0)
+    names = pd.Index([f"source{number // 3}.{number:03d}.mp4" for number in range(clips)], name="clip")
+    labels = pd.DataFrame(random.random((clips, 5)), names, TRAITS)
+    scores = labels + random.normal(0, noise, labels.shape) if noise else labels * 0 + 0.5
+    return scores.clip(0, 1).join(labels.add_suffix("_label")), labels
+
+
+def test_points_are_scores_over_labels_and_the_dashes_are_the_mean_predictor():
+    table, labels = predictions()
+    table.iloc[0, 0] = np.nan
+    axes = Figure().subplots()
+    draw_scores(axes, table, "openness", labels, "red")
+    (points,) = axes.collections
+    assert np.allclose(points.get_offsets(), table[["openness_label", "openness"]].dropna())
+    heights = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert heights == pytest.approx([labels["openness"].mean()])
+    assert f"{table['openness'].corr(table['openness_label']):.2f}" in axes.get_title()
+
+
+def test_constant_scores_have_no_correlation_to_print():
+    table, labels = predictions(noise=0)
+    axes = Figure().subplots()
+    draw_scores(axes, table, "openness", labels, "red")
+    assert axes.get_title() == "openness"
+
+
+def test_every_model_and_every_habit_has_its_interval():
+    table, labels = predictions()
+    results = {"sound": evaluate(table, labels), "faces": evaluate(table, labels)}
+    axes = Figure().subplots()
+    draw_intervals(axes, results, "skill")
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        *("mean predictor", "median predictor", "source lookup", "sound", "faces")
+    ]
+    model = results["sound"].query("row == 'model' and measure == 'skill' and target == 'mean' and over == 'all clips'")
+    assert np.allclose(axes.lines[6].get_xdata(), model[["low", "high"]].to_numpy()[0])
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    table, labels = predictions()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        table.to_csv(tmp_path / name / "predictions_test.csv")
+    labels.to_csv(tmp_path / "train.csv")
+    files = [str(tmp_path / name / "predictions_test.csv") for name in ("a", "b")]
+    assert main(["plot", *files, "-o", str(tmp_path / "c.png"), "--train", str(tmp_path / "train.csv")]) == 0
+    assert (tmp_path / "c.png").stat().st_size > 20_000
+    assert "Drew 2 models" in capsys.readouterr().out
+    assert main(["plot", files[0], files[0], "-o", str(tmp_path / "c.png")]) == 2
+    assert "Expected each file once" in capsys.readouterr().err
