@@ -108,7 +108,7 @@ def test_files_hold_what_the_model_scored(tmp_path, train, labels, batch_size, c
 
     results = pd.read_csv(tmp_path / "results_test.csv")
     assert {"mean predictor", "median predictor", "source lookup", "model"} == set(results.row)
-    text = (tmp_path / "results_test.txt", "results_test.png").read_text()
+    text = (tmp_path / "results_test.txt").read_text()
     assert f"over {len(labels) - 1} of {len(labels)} clips" in text
     assert text.strip() in caplog.text
 
