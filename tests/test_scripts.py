@@ -182,6 +182,10 @@ def test_prepare_computes_features_that_training_then_finds(words, tmp_path):
     run("prepare", *elsewhere, folder=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     assert len(before) == 6
+    clips = pd.read_csv(newest(tmp_path, "prepare") / "clips.csv")
+    assert clips["state"].tolist() == ["done"] * 12
+    assert not clips[["mute", "short", "faceless"]].to_numpy()[:, [0, 2]].any()
+    assert clips["short"].all()  # 4 seconds are 4 of 15 patches
     run("train", *elsewhere, "trainer.max_epochs=1", "model.width=0.05", "~callbacks.heatmaps", folder=tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == before
 

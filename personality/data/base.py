@@ -112,12 +112,17 @@ class TraitDataModule(LightningDataModule):
                 return None
             return path.read_bytes() if heard else None
 
-    def prepare_data(self) -> None:
-        """Make what is missing: the corpus, then the features of its splits. Does nothing the second time."""
+    def prepare_data(self, shard: tuple[int, int] = (0, 1)) -> None:
+        """Make what is missing: the corpus, then the features of its splits. Does nothing the second time.
+
+        Args:
+            shard: `(index, count)` makes the features of one of `count` equal parts; other machines make the others.
+        """
         self.corpus.prepare()
         for split in self.splits():
             cache = self.open(split)
-            cache.fill(self.extract, self.clips(split).path, processes=self.processes, time_limit=self.time_limit)
+            paths = self.clips(split).path
+            cache.fill(self.extract, paths, processes=self.processes, time_limit=self.time_limit, shard=shard)
             failures = cache.failures()
             if len(failures):
                 log.warning(

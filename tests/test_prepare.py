@@ -1,0 +1,101 @@
+"""Features survive whatever happens to the processes and the bytes: run as people run it, killed as machines do."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_scripts import HOUSE, execute, newest, run
+
+INPUT = "data=summary_spectrogram"
+
+
+@pytest.fixture(scope="module")
+def words(corpus):
+    sizes = ",".join(map(str, corpus.sizes))
+    return [INPUT, f"corpus.root={corpus.root}", f"corpus.sizes=[{sizes}]", "corpus.seconds=4"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(words, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run("prepare", *words, f"data.cache={folder}/cache", folder=folder)
+    return contents(folder / "cache")
+
+
+def contents(cache):
+    return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file()}
+
+
+def start(words, folder):
+    folder.mkdir(exist_ok=True)
+    process = multiprocessing.get_context("forkserver").Process(target=alone, args=(words, folder))
+    process.start()
+    return process
+
+
+def alone(words, folder):
+    """Run in a group of its own, so that all processes of a run can be killed at the same moment."""
+    os.setsid()
+    execute(HOUSE / "prepare.py", words, folder)
+
+
+def kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+    process.join()
+
+
+def test_twenty_kills_change_nothing(words, undisturbed, tmp_path):
+    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=2")
+    chance = random.Random(0)
+    there = set()
+    for _ in range(20):
+        process = start(words, tmp_path)
+        time.sleep(0.5 + 2 * chance.random())
+        kill(process)
+        there.add(len([*tmp_path.glob("cache/*/*/*/*/inputs.npy")]))
+    assert there & {1, 2, 3}  # some of the kills met features that were being made
+    run("prepare", *words, folder=tmp_path)
+    assert contents(tmp_path / "cache") == undisturbed
+
+
+def test_two_runs_that_share_a_cache_change_nothing_even_if_one_is_killed(words, undisturbed, tmp_path):
+    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=1")
+    first, second = start(words, tmp_path / "first"), start(words, tmp_path / "second")
+    time.sleep(1.5)
+    kill(first)
+    second.join()
+    assert second.exitcode == 0
+    assert contents(tmp_path / "cache") == undisturbed
+
+
+def test_shards_make_together_what_one_run_makes(words, undisturbed, tmp_path):
+    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=0")
+    said = run("prepare", *words, "shard=[1,2]", folder=tmp_path)
+    clips = pd.read_csv(newest(tmp_path, "prepare") / "clips.csv")
+    assert set(clips["state"]) == {"done", "missing"}
+    assert (clips["state"] == "missing").sum() == 7  # 3 of 6, 2 of 3 and 2 of 3
+    assert "missing" in said
+    run("prepare", *words, "shard=[0,2]", folder=tmp_path)
+    assert contents(tmp_path / "cache") == undisturbed
+    assert "expected one of (0, 2)" in run("prepare", *words, "shard=[2,2]", folder=tmp_path, expect=1)
+
+
+def test_what_is_damaged_is_found_and_mended(words, undisturbed, tmp_path):
+    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=0")
+    run("prepare", *words, folder=tmp_path)
+    (path,) = (tmp_path / "cache").glob("*/*/train/*/inputs.npy")
+    array = np.load(path, mmap_mode="r+")
+    array[3, 0, 0, 100, 5] += 1
+    array.flush()
+    assert contents(tmp_path / "cache") != undisturbed
+    said = run("prepare", *words, "verify=true", folder=tmp_path)
+    assert "1 clips have other bytes than were written" in said
+    assert contents(tmp_path / "cache") == undisturbed
