@@ -20,6 +20,8 @@ def main(config: DictConfig) -> None:
     data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
     model = instantiate(config.model, input_shape=data.input_shape, targets=data.targets, _convert_="all")
     model.recipe = OmegaConf.to_container(OmegaConf.masked_copy(config, ["corpus", "data", "model"]), resolve=True)
+    if config.compile:
+        model.compile()
     trainer = instantiate(config.trainer, _convert_="all")
 
     last = Path(config.run, "checkpoints", "last.ckpt")

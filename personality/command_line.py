@@ -24,6 +24,15 @@ log = logging.getLogger(__name__)
 GROUPS = ("corpus", "data", "model", "cam", "trainer", "logger", "callbacks")
 
 
+RUN = "PERSONALITY_RUN"
+"""The environment variable that holds the folder of the run that is going on, for all of its processes."""
+AGAIN = {
+    "train": "; resume=true goes on after the last whole epoch, to the same end",
+    "prepare": "; the same command goes on with the next clip",
+}
+"""How to go on after a script was stopped."""
+
+
 def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make a script of a function: it is called with the configuration composed from `conf/<name>.yaml`.
 
@@ -36,11 +45,17 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             try:
                 OmegaConf.resolve(config)
                 verb(config)
+            except (KeyboardInterrupt, SystemExit) as end:
+                if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
+                    raise  # somebody has said why already; Lightning exits so after Ctrl-C
+                sys.exit(f"\n{name}: stopped. What is finished stays{AGAIN.get(name, '')}.")
             except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
                 reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
                 sys.exit(f"\n{name}: {_in_words(reason)}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
+            finally:
+                os.environ.pop(RUN, None)  # a sweep goes on with another run
 
         @functools.wraps(verb)
         def run() -> None:
@@ -85,6 +100,12 @@ def _in_words(error: BaseException) -> str:
 
 def run_folder(name: str, resume: bool) -> str:
     """Name a run's folder below `runs`: a new one, or to resume, the one of this name that was written to last."""
+    if RUN not in os.environ:
+        os.environ[RUN] = _new_or_last(name, resume)
+    return os.environ[RUN]
+
+
+def _new_or_last(name: str, resume: bool) -> str:
     runs = Path("runs", name)
     if resume:
         checkpoints = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
@@ -97,3 +118,4 @@ def run_folder(name: str, resume: bool) -> str:
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 
 warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")  # batches come from a memory map
+warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist")  # measures are the same in all processes

@@ -8,7 +8,11 @@ from personality.corpus import SampleCorpus
 
 def pytest_collection_finish(session):
     """Where scripts are run, import what takes them long once, in a process that they can be forks of."""
-    if any(item.module.__name__.endswith(("test_scripts", "test_prepare")) for item in session.items if hasattr(item, "module")):
+    if any(
+        item.module.__name__.endswith(("test_scripts", "test_prepare"))
+        for item in session.items
+        if hasattr(item, "module")
+    ):
         multiprocessing.get_context("forkserver").set_forkserver_preload(["personality.predictor"])
         ensure_running()
 

@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,51 @@ def test_another_split_and_another_method(trained, tmp_path):
     run("explain", *words, folder=tmp_path)
     index = pd.read_csv(newest(tmp_path) / "heatmaps/train/index.csv")
     assert set(index["method"]) == {"grad_cam"}
+
+
+def test_two_processes_score_choose_and_draw_what_one_does(trained, tmp_path):
+    folder, _ = trained
+    run(
+        "explain",
+        f"checkpoint={folder / 'checkpoints/best.ckpt'}",
+        "trainer=ddp_cpu",
+        "data.batch_size=2",
+        folder=tmp_path,
+    )
+    (explained,) = (tmp_path / "runs/explain").iterdir()
+    names = ["clip", "openness", "neuroticism_spread", "segments"]
+    ours, theirs = (pd.read_csv(part / "predictions_test.csv")[names] for part in (explained, folder))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=0, atol=1e-6)
+    for part in ("results_test.csv", "heatmaps/test/index.csv"):
+        pd.testing.assert_frame_equal(pd.read_csv(explained / part), pd.read_csv(folder / part), rtol=0, atol=1e-5)
+    for trait in TRAITS:
+        again, first = (np.load(part / f"heatmaps/test/{trait}.npz")["maps"] for part in (explained, folder))
+        np.testing.assert_allclose(again, first, atol=1e-6)
+
+
+def test_a_run_in_two_processes_trains_in_one_folder(words, tmp_path):
+    limits = "trainer.max_epochs=2", "model.width=0.05", "trainer=ddp_cpu", "~callbacks.heatmaps", "~callbacks.report"
+    run("train", *words, *limits, folder=tmp_path)
+    (folder,) = tmp_path.glob("runs/*/*")
+    assert len(pd.read_csv(folder / "predictions_test.csv")) == 3
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_run_is_told_how_it_goes_on(words, tmp_path, end):
+    limits = "trainer.max_epochs=200", "model.width=0.05", "~callbacks.heatmaps", "~callbacks.report"
+    process = multiprocessing.get_context("forkserver").Process(
+        target=execute, args=(HOUSE / "train.py", (*words, *limits), tmp_path)
+    )
+    process.start()
+    while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
+        assert process.is_alive(), (tmp_path / "said.txt").read_text()
+        time.sleep(0.05)
+    os.kill(process.pid, end)
+    process.join()
+    assert process.exitcode == 1
+    said = (tmp_path / "said.txt").read_text()
+    assert "train: stopped. What is finished stays; resume=true goes on" in said
+    assert "Traceback" not in said
 
 
 def test_ones_own_videos_of_any_length_are_scored_and_explained(trained, words, corpus, tmp_path):

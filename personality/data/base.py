@@ -52,6 +52,7 @@ class TraitDataModule(LightningDataModule):
         targets: Names of the labels.
         processes: How many prepare features at the same time; by default one for each core.
         time_limit: Seconds after which preparing one clip is given up.
+        on_device: Keep all features in the accelerator's memory, where they fit: no step then waits for the disk.
         seed: The order of the training clips follows from it and the epoch's number.
     """
 
@@ -74,6 +75,7 @@ class TraitDataModule(LightningDataModule):
         targets: Sequence[str] = TRAITS,
         processes: int | None = None,
         time_limit: float = 60.0,
+        on_device: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,7 +92,8 @@ class TraitDataModule(LightningDataModule):
         self.kept, self.draw = tuple(kept or input_shape), draw
         self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
         self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets)
-        self.processes, self.time_limit, self.seed = processes, time_limit, seed
+        self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
+        self.held: dict[str, Tensor] = {}
         self.tables: dict[str, pd.DataFrame] = {}
         self.caches: dict[str, FeatureCache] = {}
 
@@ -186,19 +189,30 @@ class TraitDataModule(LightningDataModule):
         rows, cache = np.asarray(clips), self.caches[split]
         labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
         segments = cache.segments[rows].astype(np.int64)
-        if draw is None or draw >= self.kept[0]:
-            inputs = cache.inputs[rows]
-        else:
+        chosen: np.ndarray | None = None
+        if draw is not None and draw < self.kept[0]:
             chance = self.chance(torch.from_numpy(rows)).random((len(rows), self.kept[0]))
             chance[np.arange(self.kept[0]) >= segments[:, None]] = 1  # what pads a clip is drawn last
-            inputs = cache.inputs[rows[:, None], np.argsort(chance, axis=1)[:, :draw]]
+            chosen = np.argsort(chance, axis=1)[:, :draw]
             segments = np.minimum(segments, draw)
         return Sample(
-            inputs=torch.from_numpy(inputs),
+            inputs=self._read(split, rows, chosen),
             traits=torch.from_numpy(labels[rows]),
             segments=torch.from_numpy(segments),
             clip=torch.from_numpy(rows),
         )
+
+    def _read(self, split: str, rows: np.ndarray, chosen: np.ndarray | None) -> Tensor:
+        """Read rows of the cache, or some segments `(clips, segments)` of each."""
+        if not self.on_device:
+            inputs = self.caches[split].inputs
+            return torch.from_numpy(inputs[rows] if chosen is None else inputs[rows[:, None], chosen])
+        if split not in self.held:
+            device = self.trainer.strategy.root_device if self.trainer else "cpu"
+            self.held[split] = torch.tensor(self.caches[split].inputs, device=device)
+        held = self.held[split]
+        places = [torch.from_numpy(index).to(held.device) for index in (rows, chosen) if index is not None]
+        return held[places[0]] if chosen is None else held[places[0][:, None], places[1]]
 
     def chance(self, clips: Tensor) -> np.random.Generator:
         """Randomness of a batch: it follows from seed, epoch and clips alone, and so is the same in a resumed run."""
@@ -244,7 +258,7 @@ class TraitDataModule(LightningDataModule):
         clips = ClipDataset(self, split, self.draw if shuffle else None)
         processes, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
-        pin = torch.cuda.is_available()
+        pin = torch.cuda.is_available() and not self.on_device
         return DataLoader(clips, self.batch_size, sampler=order, collate_fn=_as_it_is, pin_memory=pin)
 
     def evidence(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:

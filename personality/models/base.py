@@ -187,6 +187,7 @@ class TraitRegressor(LightningModule):
             if any(parameter.requires_grad for parameter in part.parameters())
         ]
         extra: dict[str, Any] = {"momentum": 0.9} if self.optimiser == "sgd" else {}
+        extra["fused"] = True  # one pass over all parameters
         optimiser = OPTIMISERS[self.optimiser](groups, lr=self.lr, weight_decay=self.weight_decay, **extra)
         if self.schedule == "constant":
             return optimiser

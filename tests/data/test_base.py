@@ -202,6 +202,18 @@ def test_batches_follow_from_seed_and_epoch(corpus, loading, tmp_path, kind, wor
     assert first["val"][0][1].shape[1] == 4
 
 
+@pytest.mark.parametrize("draw", [None, 2])
+def test_features_kept_on_the_device_are_those_of_the_disk(corpus, loading, draw):
+    found = []
+    for on_device in (False, True):
+        data = ClipSpectrogram(corpus, segments=4, on_device=on_device, seed=3, **loading)
+        data.prepare_data()
+        data.setup()
+        found.append(data.fetch("train", [4, 0, 5], draw))
+    assert torch.equal(found[0].inputs, found[1].inputs)
+    assert torch.equal(found[0].segments, found[1].segments)
+
+
 def test_crops_are_random_and_mirrored_in_training_and_central_else(corpus, loading, tmp_path):
     data = FaceFrames(corpus, frames=4, size=32, crop=30, normalise="none", **loading)
     batches = fitted(data, tmp_path)
