@@ -60,8 +60,9 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         @functools.wraps(verb)
         def run() -> None:
             sys.argv[1:] = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", word) for word in sys.argv[1:]]
-            _check_spelling(name, Path(inspect.getfile(verb)).parent / "conf")
-            hydra.main(version_base="1.3", config_path="conf", config_name=name)(explained)()
+            conf = Path(inspect.getfile(verb)).resolve().parent / "conf"
+            _check_spelling(name, conf)
+            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(explained)()
 
         return run
 

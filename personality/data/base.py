@@ -93,6 +93,7 @@ class TraitDataModule(LightningDataModule):
         self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
         self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets)
         self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
+        self.labels: dict[str, Tensor] = {}
         self.held: dict[str, Tensor] = {}
         self.tables: dict[str, pd.DataFrame] = {}
         self.caches: dict[str, FeatureCache] = {}
@@ -187,7 +188,8 @@ class TraitDataModule(LightningDataModule):
             draw: How many segments of each clip to read, chosen at random; by default all.
         """
         rows, cache = np.asarray(clips), self.caches[split]
-        labels = self.clips(split)[self.targets].to_numpy(dtype=np.float32)
+        if split not in self.labels:
+            self.labels[split] = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
         segments = cache.segments[rows].astype(np.int64)
         chosen: np.ndarray | None = None
         if draw is not None and draw < self.kept[0]:
@@ -197,7 +199,7 @@ class TraitDataModule(LightningDataModule):
             segments = np.minimum(segments, draw)
         return Sample(
             inputs=self._read(split, rows, chosen),
-            traits=torch.from_numpy(labels[rows]),
+            traits=self.labels[split][torch.from_numpy(rows)],
             segments=torch.from_numpy(segments),
             clip=torch.from_numpy(rows),
         )

@@ -1,0 +1,22 @@
+"""What is timed runs on two threads; the numbers in brackets of each table are ratios to the fastest of its group."""
+
+import pytest
+import torch
+from rows import synthetic
+
+from personality.data import ClipSpectrogram, FaceFrames
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def spectrograms(tmp_path_factory):
+    return synthetic(ClipSpectrogram, tmp_path_factory.mktemp("spectrograms"), draw=6)
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory):
+    return synthetic(FaceFrames, tmp_path_factory.mktemp("portraits"), frames=4, size=96, crop=88, draw=2)

@@ -1,0 +1,81 @@
+"""Features of 720p clips on one core, beside the plain way: every frame decoded, NumPy spectrograms."""
+
+import cv2
+import numpy as np
+import pytest
+from rows import Rows
+
+from personality.data import ClipSpectrogram, FaceFrames, LogFilterbank, RawWavFFT, SummarySpectrogram
+from personality.features.media import read_waveform, write_video
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """15.3 s of 1280 x 720 at 30 frames a second, a photograph of a face that drifts, and speech-like sound."""
+    skimage = pytest.importorskip("skimage.data")
+    face = cv2.resize(skimage.astronaut(), (720, 720))
+    random = np.random.default_rng(0)
+    backdrop = cv2.resize(random.integers(60, 200, (45, 80, 3), np.uint8), (1280, 720))
+
+    def frames():
+        for number in range(459):
+            frame = backdrop.copy()
+            left = 280 + round(60 * np.sin(number / 20))
+            frame[:, left : left + 720] = face
+            yield frame
+
+    seconds = np.arange(round(15.3 * RATE)) / RATE
+    sound = 0.3 * np.sin(2 * np.pi * 150 * seconds) * (1 + np.sin(2 * np.pi * 4 * seconds)) / 2
+    sound = sound + random.normal(0, 0.01, len(sound))
+    path = tmp_path_factory.mktemp("video") / "talk.mp4"
+    write_video(path, frames(), 30, sound.astype(np.float32), RATE)
+    return path
+
+
+INPUTS = [ClipSpectrogram, SummarySpectrogram, RawWavFFT, LogFilterbank, FaceFrames]
+
+
+@pytest.mark.parametrize("kind", INPUTS, ids=lambda kind: kind.__name__)
+def test_one_clip(benchmark, video, kind):
+    benchmark.group = "one clip of 720p on one core"
+    data = kind(Rows({"train": 1, "val": 1, "test": 1}))
+    features = benchmark.pedantic(data.extract, args=(str(video),), rounds=5, warmup_rounds=1)
+    benchmark.extra_info["bytes"] = int(np.prod(data.kept)) * np.dtype(data.dtype).itemsize
+    assert len(features["inputs"]) == data.kept[0]
+
+
+def log_mel_by_numpy(video):
+    """The plain way with sound: the whole track at its own rate, resampled by FFT, one frame after the other."""
+    waveform = read_waveform(video, RATE)
+    count = round(len(waveform) * 16_000 / RATE)
+    waveform = np.fft.irfft(np.fft.rfft(waveform.astype(float))[: count // 2 + 1], count) * 16_000 / RATE
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    weights = np.random.default_rng(0).random((257, 64))
+    frames = []
+    for start in range(0, len(waveform) - 400, 160):
+        spectrum = np.abs(np.fft.rfft(waveform[start : start + 400] * window, 512))
+        frames.append(np.log(spectrum @ weights + 0.01))
+    return np.array(frames)
+
+
+def every_frame_by_opencv(video):
+    """The plain way with faces: every frame decoded, ten of them searched at full size."""
+    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    capture, frames = cv2.VideoCapture(str(video)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    faces = []
+    for frame in frames[:: len(frames) // 10]:
+        boxes = detector.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+        x, y, w, h = boxes[0] if len(boxes) else (0, 0, *frame.shape[1::-1])
+        faces.append(cv2.resize(frame[y : y + h, x : x + w], (224, 224)))
+    return faces
+
+
+@pytest.mark.parametrize("way", [log_mel_by_numpy, every_frame_by_opencv], ids=lambda way: way.__name__)
+def test_the_plain_way(benchmark, video, way):
+    benchmark.group = "one clip of 720p on one core"
+    cv2.setNumThreads(1)
+    benchmark.pedantic(way, args=(video,), rounds=3, warmup_rounds=1)

@@ -1,0 +1,90 @@
+"""Training through Lightning beside a bare loop over tensors in memory, and beside the original's one clip a step."""
+
+from threading import Semaphore, Thread
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+
+from personality.models import DAN, CamCNN
+
+BATCH = 8
+QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "limit_val_batches": 0,
+}
+KINDS = {"clip spectrograms": ("spectrograms", CamCNN), "faces": ("portraits", DAN)}
+
+
+def model_of(data, kind):
+    torch.manual_seed(0)
+    return kind(data.input_shape, width=0.25, batch_norm=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["through Lightning", "bare loop"])
+def test_an_epoch_of_64_clips(benchmark, request, kind, way):
+    benchmark.group = f"an epoch of 64 {kind}"
+    fixture, build = KINDS[kind]
+    data = request.getfixturevalue(fixture)
+    data.batch_size = BATCH
+    if way == "bare loop":
+        data.trainer = None
+        model = model_of(data, build).train()
+        batches = [data.normalise(data.fetch("train", range(n, n + BATCH), data.draw)) for n in range(0, 64, BATCH)]
+        optimiser = torch.optim.AdamW(model.parameters(), fused=True)
+
+        def epoch():
+            for batch in batches:
+                scores = model(batch.inputs.flatten(0, 1)).unflatten(0, batch.inputs.shape[:2])
+                loss = (scores - batch.traits[:, None]).square().mean()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+
+        benchmark.pedantic(epoch, rounds=6, warmup_rounds=1)
+    else:
+        benchmark.pedantic(Epochs(model_of(data, build), data), rounds=6, warmup_rounds=1)
+
+
+class Epochs(Callback):
+    """A training run that stops after each epoch until it is called again, in a thread of its own."""
+
+    def __init__(self, model, data):
+        self.go, self.done = Semaphore(0), Semaphore(0)
+        trainer = Trainer(accelerator="cpu", max_epochs=7, callbacks=[self], **QUIET)
+        Thread(target=trainer.fit, args=(model, data), daemon=True).start()
+
+    def on_train_epoch_start(self, *_):
+        self.go.acquire()
+
+    def on_train_epoch_end(self, *_):
+        self.done.release()
+
+    def __call__(self):
+        self.go.release()
+        self.done.acquire()
+
+
+@pytest.mark.parametrize("way", ["batches of 8, channels last", "one clip a step, default layout"])
+def test_training_steps_over_16_clips(benchmark, spectrograms, way):
+    benchmark.group = "training over 16 clip spectrograms"
+    spectrograms.trainer = None
+    model = CamCNN(spectrograms.input_shape).train()
+    size = 8 if way.startswith("batches") else 1
+    model.to(memory_format=torch.channels_last if size == 8 else torch.contiguous_format)
+    batches = [spectrograms.normalise(spectrograms.fetch("train", range(n, n + size), 3)) for n in range(0, 16, size)]
+    optimiser = torch.optim.AdamW(model.parameters(), fused=size == 8)
+
+    def steps():
+        for batch in batches:
+            loss = (model(batch.inputs.flatten(0, 1)) - batch.traits.repeat_interleave(3, 0)).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    benchmark.pedantic(steps, rounds=6, warmup_rounds=1)
