@@ -85,6 +85,7 @@ class SaveResults(Callback):
 
     def _write(self, trainer: Trainer, table: Tensor) -> None:
         data, split, folder = trainer.datamodule, _split(trainer), Path(trainer.default_root_dir)  # type: ignore[attr-defined]
+        folder.mkdir(parents=True, exist_ok=True)
         clips, targets = data.clips(split), data.targets
         columns = [*targets, *(f"{target}_spread" for target in targets), "segments"]
         predictions = pd.DataFrame(table.double().numpy(), index=clips.index, columns=columns)
