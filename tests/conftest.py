@@ -9,7 +9,7 @@ from personality.corpus import SampleCorpus
 def pytest_collection_finish(session):
     """Where scripts are run, import what takes them long once, in a process that they can be forks of."""
     if any(
-        item.module.__name__.endswith(("test_scripts", "test_prepare"))
+        item.module.__name__.endswith(("test_scripts", "test_prepare", "test_documents"))
         for item in session.items
         if hasattr(item, "module")
     ):
