@@ -2,10 +2,12 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import pandas as pd
 
 from personality.corpus.files import file_size
+from personality.traits import TRAITS
 
 SPLITS = ("train", "val", "test")
 """The three parts of a corpus: to learn from, to choose by, to report."""
@@ -16,6 +18,8 @@ class Corpus(ABC):
 
     name: str
     """One word, fit for a folder: features of different corpora are kept apart by it."""
+    targets: Sequence[str] = TRAITS
+    """What its clips are labelled with."""
 
     @abstractmethod
     def prepare(self) -> None:

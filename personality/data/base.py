@@ -49,7 +49,7 @@ class TraitDataModule(LightningDataModule):
         draw: Segments of each clip that a training step takes, at random; by default all. Validation takes all of them.
         normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
             segments of its clip, `none` leaves inputs as they are.
-        targets: Names of the labels.
+        targets: Names of the labels; by default all that the corpus has.
         processes: How many prepare features at the same time; by default one for each core.
         time_limit: Seconds after which preparing one clip is given up.
         on_device: Keep all features in the accelerator's memory, where they fit: no step then waits for the disk.
@@ -72,7 +72,7 @@ class TraitDataModule(LightningDataModule):
         batch_size: int = 8,
         draw: int | None = None,
         normalise: str = "clip",
-        targets: Sequence[str] = TRAITS,
+        targets: Sequence[str] | None = None,
         processes: int | None = None,
         time_limit: float = 60.0,
         on_device: bool = False,
@@ -91,7 +91,7 @@ class TraitDataModule(LightningDataModule):
         self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
         self.kept, self.draw = tuple(kept or input_shape), draw
         self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
-        self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets)
+        self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets or corpus.targets)
         self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
         self.labels: dict[str, Tensor] = {}
         self.held: dict[str, Tensor] = {}

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import zips
 
@@ -338,3 +339,27 @@ def test_a_clip_that_cannot_be_unpacked_is_tried_again_and_named(tmp_path, caplo
     (tmp_path / "a.zip").write_bytes(content)
     keep_files(tmp_path, [".mp4"], tmp_path / "kept")
     assert (tmp_path / "kept/a.mp4").read_bytes() == b"A" * 99
+
+
+def test_from_encrypted_archives_to_a_trained_model_by_one_command(corpus, tmp_path, keys):
+    root = pack(corpus, tmp_path / "downloaded", zips.aes)
+    words = ["corpus=first_impressions", f"corpus.root={root}", "corpus.interview=true", "trainer.max_epochs=1"]
+    words += ["model.width=0.05", "callbacks.heatmaps.top=1", "data.segments=4"]
+    script = Path(__file__).parents[2] / "train.py"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, *words],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "test: 3 of 3 labelled clips found (3 in archives" in done.stdout
+    assert not any(password in done.stdout for password in KEYS.values())
+    (folder,) = tmp_path.glob("runs/*/*")
+    predictions = pd.read_csv(folder / "predictions_test.csv")
+    assert predictions[["openness", "interview", "interview_label"]].notna().all(axis=None)
+    assert (folder / "heatmaps/test/interview.png").exists()
+    assert not any(password in path.read_text() for path in folder.rglob("*.yaml") for password in KEYS.values())
