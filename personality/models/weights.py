@@ -19,14 +19,13 @@ import logging
 import zipfile
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from scipy.io import loadmat
 from torch import Tensor, nn
-
-from personality.models.base import TraitRegressor
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ VGGISH = {"0": "conv1", "3": "conv2", "6": "conv3_1", "8": "conv3_2", "11": "con
 LEARNT = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 
 
-def load_weights(model: TraitRegressor, source: str, sha256: str | None = None) -> list[str]:
+def load_weights(model: Any, source: str, sha256: str | None = None) -> list[str]:
     """Fill a model's trunk from a file, and as many of its fully connected layers as fit, beginning with the first.
 
     The layer that makes the scores stays as it is. Either all is taken or, after an error, nothing.
