@@ -164,7 +164,6 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, wave
         MediaError: The encoder refuses; its words say why.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     frames = iter(frames)
     first = next(frames, None)
     if first is None or first.shape[0] % 2 or first.shape[1] % 2:
@@ -174,28 +173,22 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, wave
         )
     sound = np.ascontiguousarray(np.atleast_2d(waveform.T), np.float32)
     options = {"fflags": "+bitexact", "max_interleave_delta": "0"}  # the second: sound waits for its pictures
-    try:
-        with part.open("wb") as file, av.open(file, "w", format="mp4", options=options) as container:
-            pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
-            pictures.height, pictures.width = first.shape[:2]
-            pictures.thread_count = 1  # the same bytes on machines of any size
-            layout = "mono" if len(sound) == 1 else "stereo"
-            voice = container.add_stream("aac", rate, {"aac_coder": "fast"}, layout=layout)
-            for stream in (pictures, voice):
-                stream.codec_context.flags |= Flags.bitexact
+    with _encoding(path, "mp4", options) as container:
+        pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
+        pictures.height, pictures.width = first.shape[:2]
+        pictures.thread_count = 1  # the same bytes on machines of any size
+        layout = "mono" if len(sound) == 1 else "stereo"
+        voice = container.add_stream("aac", rate, {"aac_coder": "fast"}, layout=layout)
+        for stream in (pictures, voice):
+            stream.codec_context.flags |= Flags.bitexact
 
-            clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
-            clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)  # or sound is late by AAC's priming
-            container.mux(voice.encode(clip))
-            for image in chain([first], frames):
-                container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
-            for stream in (pictures, voice):
-                container.mux(stream.encode())
-        part.replace(path)
-    except av.FFmpegError as error:
-        raise MediaError(f"{path} cannot be encoded: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
+        clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)  # or sound is late by AAC's priming
+        container.mux(voice.encode(clip))
+        for image in chain([first], frames):
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
+        for stream in (pictures, voice):
+            container.mux(stream.encode())
 
 
 def write_sound(source: Source, path: str | Path) -> bool:
@@ -218,22 +211,29 @@ def write_sound(source: Source, path: str | Path) -> bool:
     if not waveform.any():
         return False
     path = Path(path)
+    with _encoding(path, "mp3", {"fflags": "+bitexact"}) as container:
+        voice = container.add_stream("libmp3lame", SPOKEN_RATE, layout="mono")
+        voice.codec_context.flags |= Flags.bitexact
+        voice.bit_rate = 2 * SPOKEN_RATE
+        clip = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
+        clip.sample_rate, clip.pts, clip.time_base = SPOKEN_RATE, 0, Fraction(1, SPOKEN_RATE)
+        container.mux(voice.encode(clip))
+        container.mux(voice.encode())
+    return True
+
+
+@contextmanager
+def _encoding(path: Path, kind: str, options: dict[str, str]) -> Iterator[Any]:
+    """Encode a file that bears its name only once it is complete."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file, av.open(file, "w", format="mp3", options={"fflags": "+bitexact"}) as container:
-            voice = container.add_stream("libmp3lame", SPOKEN_RATE, layout="mono")
-            voice.codec_context.flags |= Flags.bitexact
-            voice.bit_rate = 2 * SPOKEN_RATE
-            clip = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
-            clip.sample_rate, clip.pts, clip.time_base = SPOKEN_RATE, 0, Fraction(1, SPOKEN_RATE)
-            container.mux(voice.encode(clip))
-            container.mux(voice.encode())
+        with part.open("wb") as file, av.open(file, "w", format=kind, options=options) as container:
+            yield container
         part.replace(path)
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be encoded: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    return True
 
 
 def duration(path: str | Path) -> float:
