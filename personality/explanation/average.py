@@ -1,18 +1,32 @@
 """What the network listens to and looks at: the average evidence in clips that score high and in clips that do not."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule
 
 from personality.explanation import cam
-from personality.explanation.pictures import Average, draw_average
+from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_photograph, save
 from personality.explanation.segments import BATCH, explain
-from personality.traits import Place
+from personality.traits import Axis, Place
 
 SEGMENTS = 3
 """How many segments of a clip are explained, evenly spaced."""
+
+
+class Average(NamedTuple):
+    """What a group of clips has in common: how they look or sound, and what speaks for a trait in them."""
+
+    name: str
+    inputs: np.ndarray
+    """`(channels, *kept)`: faces, or the level at each frequency."""
+    map: np.ndarray
+    """`(*kept)`, the mean evidence."""
+    error: np.ndarray
+    """`(*kept)`, its standard error over clips; NaN for a single clip."""
 
 
 def save_average_evidence(
@@ -100,3 +114,73 @@ def _kept(values: np.ndarray, place: Place) -> np.ndarray:
         return values
     first = values.ndim - len(names)
     return values.mean(tuple(first + number for number, name in enumerate(names) if name != "frequency"))
+
+
+def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place, planted: np.ndarray | None) -> None:
+    """Draw the average evidence of high-scoring beside low-scoring clips: over Hz, or over the face.
+
+    Args:
+        path: The picture.
+        title: Its title.
+        groups: High, then low.
+        place: Of one of their segments: it tells what the space is.
+        planted: `(*kept)`, how often a planted cue lies there, if that is known; its centre is outlined.
+    """
+    figure = Figure(figsize=(11, 3.6))
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    mask = None if planted is None or not planted.any() else planted > planted.max() / 2
+    if is_photograph(place):
+        _draw_faces(figure, groups, place, mask)
+    else:
+        _draw_frequencies(figure, groups, next(axis for axis in place.axes if axis.name == "frequency"), mask)
+    save(figure, path, dpi=90)
+
+
+def _draw_faces(figure: Figure, groups: Sequence[Average], place: Place, mask: np.ndarray | None) -> None:
+    high, low = groups
+    both = Average(f"{high.name} minus {low.name}", (high.inputs + low.inputs) / 2, high.map - low.map, high.error)
+    limit = max(1e-12, *(float(np.abs(group.map).max()) for group in (high, low, both)))
+    edges = {"left": 0.02, "right": 0.9, "bottom": 0.04, "top": 0.82}
+    for axes, group in zip(
+        figure.subplots(1, 3, gridspec_kw={"wspace": 0.05, **edges}), (high, low, both), strict=True
+    ):
+        faces = group.inputs.clip(0, 255).astype(np.uint8)
+        draw_map(axes, Heatmap(group.name, faces, group.map, 0.0, place, mask), limit)
+        axes.set_title(group.name, fontsize=8)
+    colour_bar(figure, limit, figure.add_axes((0.925, 0.15, 0.01, 0.56)))
+
+
+def _draw_frequencies(figure: Figure, groups: Sequence[Average], frequency: Axis, mask: np.ndarray | None) -> None:
+    """Draw evidence, and beside it the sound, over bands of equal width: on the mel scale where they are mel bands."""
+    size = max(1, len(frequency.values) // 300)  # a long spectrum is averaged down to what a picture shows
+    bands = np.arange(len(frequency.values) // size)
+    edges = {"left": 0.07, "right": 0.985, "bottom": 0.15, "top": 0.83}
+    evidence, level = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16, **edges})
+    for group, colour in zip(groups, ("#b2182b", "#2166ac"), strict=True):
+        values, error, inputs = (_blocks(row, size) for row in (group.map, group.error, group.inputs[0]))
+        evidence.plot(bands, values, color=colour, linewidth=1.4, label=group.name)
+        if np.isfinite(error).all():
+            evidence.fill_between(bands, values - 1.96 * error, values + 1.96 * error, color=colour, alpha=0.16, lw=0)
+        level.plot(bands, inputs, color=colour, linewidth=1.2)
+    evidence.axhline(0, color="0.6", linewidth=0.7)
+    evidence.legend(fontsize=7.5, frameon=False)
+    evidence.set_ylabel("evidence, in units of the score", fontsize=8)
+    hertz = [h for h in (200, 500, 1000, 2000, 4000, 8000) if frequency.values[0] <= h <= frequency.values[-1]]
+    ticks = np.interp(hertz, _blocks(frequency.values, size), bands)
+    for axes, name in [(evidence, "what speaks for and against"), (level, "input")]:
+        if mask is not None:
+            axes.fill_between(
+                bands, 0, 1, where=_blocks(mask, size) > 0, color="0.5", alpha=0.16, lw=0,
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+        axes.set_title(name, fontsize=8)
+        axes.set(xlim=(bands[0], bands[-1]), xticks=ticks)
+        axes.set_xticklabels([f"{h / 1000:g}k" if h >= 1000 else str(h) for h in hertz])
+        axes.set_xlabel("Hz", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def _blocks(values: np.ndarray, size: int) -> np.ndarray:
+    """Average over blocks of neighbours."""
+    return values[: len(values) // size * size].reshape(-1, size).mean(1)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from personality.explanation import cam
 from personality.explanation.faithfulness import pointing
-from personality.explanation.pictures import Heatmap, draw_heatmap, draw_sheet
+from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
 from personality.explanation.segments import Explained, explain
 from personality.traits import Place
 
@@ -103,8 +103,7 @@ def _save_trait(
             }
         )
     limit = max(max(float(np.abs(heatmap.map).max()) for heatmap in heatmaps), 1e-12)
-    for heatmap, entry in zip(heatmaps, index, strict=True):
-        draw_heatmap(part / entry["picture"], heatmap, limit)
+    draw_heatmaps([part / entry["picture"] for entry in index], heatmaps, limit)
     draw_sheet(
         part / f"{trait}.png",
         f"{trait}: what the {len(rows)} highest {split} clips owe their score to",

@@ -55,36 +55,41 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
         axes.set_title(heatmaps[number].title, fontsize=7, parse_math=False)
         axes.tick_params(labelsize=6.5)
         if number % columns:
-            axes.set_ylabel("")
+            axes.set(yticks=[], ylabel="")  # those of the first column
         if number + columns < len(heatmaps):
             axes.set_xlabel("")
-    _colour_bar(figure, limit, figure.add_axes((0.94, 0.3, 0.01, 0.4)))
-    _save(figure, path, dpi=110)
+    colour_bar(figure, limit, figure.add_axes((0.94, 0.3, 0.01, 0.4)))
+    save(figure, path, dpi=110)
 
 
-def draw_heatmap(path: Path, heatmap: Heatmap, limit: float) -> None:
-    """Draw one segment three times: as it is, with its signed map over it, and where the map is near its maximum.
+def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: float) -> None:
+    """Draw segments, a picture each: as they are, with their signed map over them, and where it is near its maximum.
 
-    In front of a spectrum, which has no time, stands the waveform.
+    In front of a spectrum, which has no time, stands the waveform. All pictures share their axes: half the time.
     """
-    figure = Figure(figsize=(3.2 * SHAPE, 3.2))
-    title = f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   ")
-    figure.suptitle(title, fontsize=9, parse_math=False)
-    edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}
     titles = ["input", "for (red) and against (blue)", f"map's range above {KEPT}"]
-    if heatmap.waveform is not None:
+    if any(heatmap.waveform is not None for heatmap in heatmaps):
         titles.insert(0, "waveform")
+    figure = Figure(figsize=(3.2 * SHAPE, 3.2))
+    edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}
     panels = figure.subplots(1, len(titles), gridspec_kw={"wspace": 0.2, **edges})
-    if heatmap.waveform is not None:
-        draw_waveform(panels[0], heatmap.place, heatmap.waveform)
-    draw_input(panels[-3], heatmap)
-    draw_map(panels[-2], heatmap, limit)
-    draw_peak(panels[-1], heatmap)
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=7)
-    _colour_bar(figure, limit, figure.add_axes((0.93, 0.2, 0.01, 0.56)))
-    _save(figure, path, dpi=90)
+    colour_bar(figure, limit, figure.add_axes((0.93, 0.2, 0.01, 0.56)))
+    for path, heatmap in zip(paths, heatmaps, strict=True):
+        title = f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   ")
+        figure.suptitle(title, fontsize=9, parse_math=False)
+        for drawn in [artist for axes in panels for artist in (*axes.images, *axes.collections)]:
+            drawn.remove()
+        if heatmap.waveform is not None:
+            draw_waveform(panels[0], heatmap.place, heatmap.waveform)
+        draw_input(panels[-3], heatmap)
+        draw_map(panels[-2], heatmap, limit)
+        draw_peak(panels[-1], heatmap)
+        for axes in panels[-2:]:
+            axes.set(yticks=[], ylabel="")  # those of the first
+        save(figure, path, dpi=90)
 
 
 def draw_input(axes: Axes, heatmap: Heatmap) -> None:
@@ -138,7 +143,8 @@ def _is_spectrum(place: Place) -> bool:
     return len(place.axes) == 1
 
 
-def _is_photograph(place: Place) -> bool:
+def is_photograph(place: Place) -> bool:
+    """Tell whether a segment is a picture."""
     return place.axes[0].name == "height"
 
 
@@ -146,14 +152,14 @@ def _as_picture(values: np.ndarray, place: Place) -> np.ndarray:
     """Turn `(channels, *space)` into rows by columns as `imshow` takes them: frequency upwards, time to the right."""
     if _is_spectrum(place):
         return values[:1, :: _step(values[0])]
-    if _is_photograph(place):
+    if is_photograph(place):
         return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
     return values[0].T
 
 
 def _frame(place: Place) -> dict[str, Any]:
     """Say how `imshow` lays rows and columns out."""
-    if _is_photograph(place):
+    if is_photograph(place):
         return {"extent": (0, 1, 1, 0), "aspect": "equal", "origin": "upper"}
     if _is_spectrum(place):
         hertz = place.axes[0].values
@@ -162,7 +168,7 @@ def _frame(place: Place) -> dict[str, Any]:
 
 
 def _label(axes: Axes, place: Place) -> None:
-    if _is_photograph(place):
+    if is_photograph(place):
         axes.set(xticks=[], yticks=[])
     elif _is_spectrum(place):
         axes.set(xlim=place.axes[0].values[[0, -1]], yticks=[], ylim=(0, 1))
@@ -194,13 +200,15 @@ def _envelope(heatmap: Heatmap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return hertz[: stretches.size : step], (lowest - base) / size, (highest - base) / size
 
 
-def _save(figure: Figure, path: Path, dpi: int) -> None:
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a picture as PNG; packed less tightly than by default, which is 2 % larger and a quarter faster."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a clip's name in a script that the font lacks is drawn as boxes
-        figure.savefig(path, dpi=dpi)
+        figure.savefig(path, dpi=dpi, pil_kwargs={"compress_level": 3})
 
 
-def _colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
+def colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
+    """Draw the scale from `-limit` to `limit`."""
     colours = ScalarMappable(Normalize(-limit, limit), cmap=EVIDENCE)
     bar = figure.colorbar(colours, cax=axes)
     bar.set_label("evidence, in units of the score", fontsize=8)
@@ -208,90 +216,8 @@ def _colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
 
 
 def panels(count: int) -> list[tuple[float, float, float, float]]:
-    """Say where `draw_heatmap` puts its panels: left, top, right, bottom of each, as shares of the picture."""
+    """Say where `draw_heatmaps` puts its panels: left, top, right, bottom of each, as shares of the picture."""
     left, right, top, bottom, gap = 0.05, 0.915, 1 - 0.84, 1 - 0.14, 0.2
     width = (right - left) / (count + gap * (count - 1))
     lefts = [left + width * (1 + gap) * number for number in range(count)]
     return [(x, top, x + width, bottom) for x in lefts]
-
-
-class Average(NamedTuple):
-    """What a group of clips has in common: how they look or sound, and what speaks for a trait in them."""
-
-    name: str
-    inputs: np.ndarray
-    """`(channels, *kept)`: faces, or the level at each frequency."""
-    map: np.ndarray
-    """`(*kept)`, the mean evidence."""
-    error: np.ndarray
-    """`(*kept)`, its standard error over clips; NaN for a single clip."""
-
-
-def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place, planted: np.ndarray | None) -> None:
-    """Draw the average evidence of high-scoring beside low-scoring clips: over Hz, or over the face.
-
-    Args:
-        path: The picture.
-        title: Its title.
-        groups: High, then low.
-        place: Of one of their segments: it tells what the space is.
-        planted: `(*kept)`, how often a planted cue lies there, if that is known; its centre is outlined.
-    """
-    figure = Figure(figsize=(11, 3.6))
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    mask = None if planted is None or not planted.any() else planted > planted.max() / 2
-    if _is_photograph(place):
-        _draw_faces(figure, groups, place, mask)
-    else:
-        _draw_frequencies(figure, groups, next(axis for axis in place.axes if axis.name == "frequency"), mask)
-    _save(figure, path, dpi=90)
-
-
-def _draw_faces(figure: Figure, groups: Sequence[Average], place: Place, mask: np.ndarray | None) -> None:
-    high, low = groups
-    both = Average(f"{high.name} minus {low.name}", (high.inputs + low.inputs) / 2, high.map - low.map, high.error)
-    limit = max(1e-12, *(float(np.abs(group.map).max()) for group in (high, low, both)))
-    edges = {"left": 0.02, "right": 0.9, "bottom": 0.04, "top": 0.82}
-    for axes, group in zip(
-        figure.subplots(1, 3, gridspec_kw={"wspace": 0.05, **edges}), (high, low, both), strict=True
-    ):
-        faces = group.inputs.clip(0, 255).astype(np.uint8)
-        draw_map(axes, Heatmap(group.name, faces, group.map, 0.0, place, mask), limit)
-        axes.set_title(group.name, fontsize=8)
-    _colour_bar(figure, limit, figure.add_axes((0.925, 0.15, 0.01, 0.56)))
-
-
-def _draw_frequencies(figure: Figure, groups: Sequence[Average], frequency: Axis, mask: np.ndarray | None) -> None:
-    """Draw evidence, and beside it the sound, over bands of equal width: on the mel scale where they are mel bands."""
-    size = max(1, len(frequency.values) // 300)  # a long spectrum is averaged down to what a picture shows
-    bands = np.arange(len(frequency.values) // size)
-    edges = {"left": 0.07, "right": 0.985, "bottom": 0.15, "top": 0.83}
-    evidence, level = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16, **edges})
-    for group, colour in zip(groups, ("#b2182b", "#2166ac"), strict=True):
-        values, error, inputs = (_blocks(row, size) for row in (group.map, group.error, group.inputs[0]))
-        evidence.plot(bands, values, color=colour, linewidth=1.4, label=group.name)
-        if np.isfinite(error).all():
-            evidence.fill_between(bands, values - 1.96 * error, values + 1.96 * error, color=colour, alpha=0.16, lw=0)
-        level.plot(bands, inputs, color=colour, linewidth=1.2)
-    evidence.axhline(0, color="0.6", linewidth=0.7)
-    evidence.legend(fontsize=7.5, frameon=False)
-    evidence.set_ylabel("evidence, in units of the score", fontsize=8)
-    hertz = [h for h in (200, 500, 1000, 2000, 4000, 8000) if frequency.values[0] <= h <= frequency.values[-1]]
-    ticks = np.interp(hertz, _blocks(frequency.values, size), bands)
-    for axes, name in [(evidence, "what speaks for and against"), (level, "input")]:
-        if mask is not None:
-            axes.fill_between(
-                bands, 0, 1, where=_blocks(mask, size) > 0, color="0.5", alpha=0.16, lw=0,
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
-        axes.set_title(name, fontsize=8)
-        axes.set(xlim=(bands[0], bands[-1]), xticks=ticks)
-        axes.set_xticklabels([f"{h / 1000:g}k" if h >= 1000 else str(h) for h in hertz])
-        axes.set_xlabel("Hz", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-
-
-def _blocks(values: np.ndarray, size: int) -> np.ndarray:
-    """Average over blocks of neighbours."""
-    return values[: len(values) // size * size].reshape(-1, size).mean(1)

@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from personality.explanation.pictures import Heatmap, draw_heatmap, draw_input, draw_map, draw_peak, draw_sheet
+from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_input, draw_map, draw_peak, draw_sheet
 from personality.traits import Axis, Place
 
 TIME, BANDS, HERTZ = np.arange(96) * 0.01 + 1, np.linspace(155, 7215, 64), np.linspace(0, 2000, 30605)
@@ -124,19 +124,36 @@ def test_a_line_goes_around_planted_evidence(kind):
 def test_nothing_to_show_is_no_obstacle(tmp_path, kind, mask):
     """A map of zeros, a constant input, a mask that is nowhere or everywhere."""
     space = tuple(len(axis.values) for axis in PLACES[kind].axes)
-    draw_heatmap(tmp_path / "one.png", heatmap(kind, mask=np.full(space, mask)), 1e-12)
+    draw_heatmaps([tmp_path / "one.png"], [heatmap(kind, mask=np.full(space, mask))], 1e-12)
     assert imread(tmp_path / "one.png").shape == (288, 990, 4)
 
 
 def test_a_waveform_stands_in_front_of_its_spectrum(tmp_path):
     loud = np.zeros((2, 765))
     loud[:, 300:400] = [[-1], [1]]
-    draw_heatmap(tmp_path / "one.png", heatmap("spectrum")._replace(waveform=loud), 1.0)
-    draw_heatmap(tmp_path / "other.png", heatmap("spectrum")._replace(waveform=loud * 0), 1.0)
+    draw_heatmaps([tmp_path / "one.png"], [heatmap("spectrum")._replace(waveform=loud)], 1.0)
+    draw_heatmaps([tmp_path / "other.png"], [heatmap("spectrum")._replace(waveform=loud * 0)], 1.0)
     one, other = (imread(tmp_path / f"{name}.png") for name in ("one", "other"))
     columns = np.flatnonzero((one != other).any((0, 2)))
     assert (columns.max() - columns.min()) / 990 < 0.05
     assert columns.mean() < 990 / 4
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_picture_is_the_same_alone_and_after_others(tmp_path, kind):
+    """They share their axes: nothing of one may be left in the next."""
+    loud = np.tile([[-1.0], [1.0]], 765) if kind == "spectrum" else None
+    space = tuple(len(axis.values) for axis in PLACES[kind].axes)
+    mask = np.zeros(space, bool)
+    mask[tuple(slice(0, size // 2) for size in space)] = True
+    others = [
+        heatmap(kind, spot(kind, (0.5,) * len(space), 0.1, 2.0), mask=mask, title="another")._replace(waveform=loud)
+    ] * 2
+    last = heatmap(kind, title="the last")._replace(waveform=loud)
+    draw_heatmaps([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "after.png"], [*others, last], 1.0)
+    draw_heatmaps([tmp_path / "alone.png"], [last], 1.0)
+    assert (imread(tmp_path / "after.png") == imread(tmp_path / "alone.png")).all()
+    assert (imread(tmp_path / "after.png") != imread(tmp_path / "0.png")).any()
 
 
 @pytest.mark.parametrize("count", [1, 4, 6, 20])
@@ -156,6 +173,6 @@ def test_a_sheet_has_rows_of_five(tmp_path, count):
 @pytest.mark.parametrize("name", ["a_b^c.mp4", r"$\frac{$.mp4", "$x$ and $y$.mp4", "schön 映画 🎬.mp4", "%s{}\\.mp4"])
 def test_names_are_shown_as_they_are(tmp_path, name):
     heatmaps = [heatmap("face", title=f"1  {name}\nat 3.00 s")]
-    draw_heatmap(tmp_path / "one.png", heatmaps[0], 1.0)
+    draw_heatmaps([tmp_path / "one.png"], [heatmaps[0]], 1.0)
     draw_sheet(tmp_path / "sheet.png", name, heatmaps, 1.0)
     assert imread(tmp_path / "sheet.png").shape[1] == 1430
