@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from itertools import chain, pairwise, takewhile
+from itertools import chain, groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -65,17 +65,16 @@ def read_waveform(source: Source, rate: int, *, channels: Literal[1, 2] = 1) -> 
         MediaError: The file cannot be decoded or has no sound.
     """
     with _packets(source, "audio") as packets:
-        blocks: list[np.ndarray] = []
-        for frame in _decoded(packets):
-            sound = _planes(frame)
-            blocks.append(sound.mean(0, keepdims=True) if channels == 1 else sound[[0, min(1, len(sound) - 1)]])
-            if len(blocks) == 1:
-                begin = frame.time or 0.0
-        whole = np.concatenate(blocks, axis=1)
+        frames = list(_decoded(packets))
+        blocks = [
+            sound.mean(0, keepdims=True) if channels == 1 else sound[[0, min(1, len(sound) - 1)]]
+            for sound in _planes(frames)
+        ]
+        whole, frame_rate = np.concatenate(blocks, axis=1), frames[-1].sample_rate
         if isinstance(source, Excerpt):
-            first = max(0, round((source.start - begin) * frame.sample_rate))
-            whole = whole[:, first : first + round(source.seconds * frame.sample_rate)]
-        waveform = _resampled(whole, frame.sample_rate, rate).clip(-1, 1)
+            first = max(0, round((source.start - (frames[0].time or 0.0)) * frame_rate))
+            whole = whole[:, first : first + round(source.seconds * frame_rate)]
+        waveform = _resampled(whole, frame_rate, rate).clip(-1, 1)
     return waveform[0] if channels == 1 else waveform.T
 
 
@@ -316,13 +315,18 @@ def _decoded(packets: Iterable[Packet]) -> Iterator[Any]:
         raise failure
 
 
-def _planes(frame: av.AudioFrame) -> np.ndarray:
-    """One decoded frame, whatever its sample format -> `(channels, samples)` float32 in [-1, 1]."""
-    sound = frame.to_ndarray()
-    if not frame.format.is_planar:
-        sound = sound.reshape(-1, frame.layout.nb_channels).T
-    zero, full = INTEGER_SCALES.get(sound.dtype.name, (0, 1))
-    return (sound.astype(np.float32) - zero) / full
+def _sample_format(frame: av.AudioFrame) -> tuple[int, bool, str]:
+    return frame.layout.nb_channels, frame.format.is_planar, frame.format.name
+
+
+def _planes(frames: list[av.AudioFrame]) -> Iterator[np.ndarray]:
+    """Decoded frames -> `(channels, samples)` float32 in [-1, 1] of all that follow each other in one sample format."""
+    for (channels, planar, _), alike in groupby(frames, key=_sample_format):
+        sound = np.concatenate([frame.to_ndarray() for frame in alike], axis=1)
+        if not planar:
+            sound = sound.reshape(-1, channels).T
+        zero, full = INTEGER_SCALES.get(sound.dtype.name, (0, 1))
+        yield (sound.astype(np.float32) - zero) / full
 
 
 def _resampled(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
@@ -332,7 +336,8 @@ def _resampled(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
     resampler = av.AudioResampler("fltp", whole.layout, rate)
     parts = [part.to_ndarray() for part in [*resampler.resample(whole), *resampler.resample(None)]]
     samples = round(sound.shape[1] * rate / source_rate)
-    return np.concatenate([*parts, np.zeros_like(sound)], axis=1)[:, :samples]  # FFmpeg's length is off by a few
+    result = np.concatenate(parts, axis=1)[:, :samples]
+    return np.pad(result, ((0, 0), (0, samples - result.shape[1])))  # FFmpeg's length is off by a few
 
 
 def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -1,12 +1,20 @@
-"""Features of 720p clips on one core, beside the plain way: every frame decoded, NumPy spectrograms."""
+"""Features of 720p clips on one core, beside the plain way: every frame decoded, NumPy spectrograms.
+
+The plain way with sound wants the `ffmpeg` command, or `uv run --with imageio-ffmpeg pytest ...`.
+"""
+
+import shutil
+import subprocess
+import wave
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from rows import Rows
 
 from personality.data import ClipSpectrogram, FaceFrames, LogFilterbank, RawWavFFT, SummarySpectrogram
-from personality.features.media import read_waveform, write_video
+from personality.features.media import write_video
 
 RATE = 44_100
 
@@ -47,17 +55,15 @@ def test_one_clip(benchmark, video, kind):
 
 
 def log_mel_by_numpy(video):
-    """The plain way with sound: the whole track at its own rate, resampled by FFT, one frame after the other."""
-    waveform = read_waveform(video, RATE)
-    count = round(len(waveform) * 16_000 / RATE)
-    waveform = np.fft.irfft(np.fft.rfft(waveform.astype(float))[: count // 2 + 1], count) * 16_000 / RATE
+    """The plain way with sound: FFmpeg writes a wav at 16 kHz, NumPy cuts, windows, transforms and sums it."""
+    ffmpeg = shutil.which("ffmpeg") or pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    sound = video.with_suffix(".wav")
+    subprocess.run([ffmpeg, "-y", "-loglevel", "error", "-i", video, "-ac", "1", "-ar", "16000", sound], check=True)
+    with wave.open(str(sound)) as file:
+        waveform = np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
-    weights = np.random.default_rng(0).random((257, 64))
-    frames = []
-    for start in range(0, len(waveform) - 400, 160):
-        spectrum = np.abs(np.fft.rfft(waveform[start : start + 400] * window, 512))
-        frames.append(np.log(spectrum @ weights + 0.01))
-    return np.array(frames)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, 400)[::160] * window
+    return np.log(np.abs(np.fft.rfft(frames, 512)) @ np.random.default_rng(0).random((257, 64)) + 0.01)
 
 
 def every_frame_by_opencv(video):
@@ -79,3 +85,16 @@ def test_the_plain_way(benchmark, video, way):
     benchmark.group = "one clip of 720p on one core"
     cv2.setNumThreads(1)
     benchmark.pedantic(way, args=(video,), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize(("kind", "clips"), [(ClipSpectrogram, 1000), (FaceFrames, 100)], ids=["sound", "faces"])
+def test_memory_of_a_worker_stays_flat(benchmark, video, kind, clips):
+    benchmark.group = "many clips in one process"
+    extract = kind(Rows({"train": 1, "val": 1, "test": 1})).extract
+    for _ in range(clips // 10):
+        extract(str(video))
+    before = psutil.Process().memory_info().rss
+    benchmark.pedantic(lambda: [extract(str(video)) for _ in range(clips)], rounds=1)
+    grown = psutil.Process().memory_info().rss - before
+    benchmark.extra_info["memory that it grew by, MB"] = round(grown / 1e6, 1)
+    assert grown < 20e6
