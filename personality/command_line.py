@@ -54,6 +54,14 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                     raise
                 reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
                 sys.exit(f"\n{name}: {_in_words(reason)}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
+            except RuntimeError as error:
+                if os.environ.get("HYDRA_FULL_ERROR") == "1" or not re.search("gloo|NCCL", str(error)):
+                    raise
+                sys.exit(
+                    f"\n{name}: another process of this run has ended, and so does this one. What befell it "
+                    "stands above or in its log; if nothing does, it was killed, as for want of memory"
+                    f"{AGAIN.get(name, '')}."
+                )
             finally:
                 os.environ.pop(RUN, None)  # a sweep goes on with another run
 

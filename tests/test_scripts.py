@@ -5,13 +5,13 @@ import os
 import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -32,14 +32,18 @@ def words(corpus, tmp_path_factory):
 
 def run(script: str, *words: str, folder: Path, expect: int = 0) -> str:
     """Run a script as its own process, a fork of one that has imported all that takes long."""
-    process = multiprocessing.get_context("forkserver").Process(
-        target=execute, args=(HOUSE / f"{script}.py", words, folder)
-    )
-    process.start()
+    process = start(script, *words, folder=folder)
     process.join()
     said = (folder / "said.txt").read_text()
     assert process.exitcode == expect, said[-5000:]
     return said
+
+
+def start(script: str, *words: str, folder: Path) -> multiprocessing.process.BaseProcess:
+    arguments = HOUSE / f"{script}.py", words, folder
+    process = multiprocessing.get_context("forkserver").Process(target=execute, args=arguments)
+    process.start()
+    return process
 
 
 def execute(script: Path, words: tuple[str, ...], folder: Path) -> None:
@@ -110,23 +114,27 @@ def test_the_same_seed_gives_the_same_run(trained, words, tmp_path):
     assert (again / "predictions_test.csv").read_bytes() == (trained[0] / "predictions_test.csv").read_bytes()
 
 
-def test_a_run_that_broke_off_goes_on_and_ends_as_if_nothing_had_happened(trained, words, tmp_path):
-    limits = "trainer.max_epochs=2", "model.width=0.1", "~callbacks.heatmaps"
-    killed = subprocess.Popen(
-        [sys.executable, HOUSE / "train.py", *words, *limits],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")):
-        assert killed.poll() is None
-    killed.kill()
-    killed.wait()
-    run("train", *words, *limits, "resume=true", folder=tmp_path)
-    assert len(list((tmp_path / "runs").glob("*/*"))) == 1
-    resumed = weights(newest(tmp_path))
-    assert all(torch.equal(value, resumed[name]) for name, value in weights(trained[0]).items())
+def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(words, tmp_path):
+    limits = "trainer.max_epochs=8", "model.width=0.05", "~callbacks.heatmaps", "~callbacks.report"
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    for folder in (undisturbed, disturbed):
+        folder.mkdir()
+    run("train", *words, *limits, folder=undisturbed)
+    random = np.random.default_rng(0)
+    kills = 0
+    while kills < 20:
+        process = start("train", *words, *limits, "resume=true", folder=disturbed)
+        process.join(random.uniform(0.5, 4))
+        kills += process.is_alive()
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), (disturbed / "said.txt").read_text()[-5000:]
+    run("train", *words, *limits, "resume=true", folder=disturbed)
+    assert not list(disturbed.rglob("*.part"))
+    once, often = newest(undisturbed), newest(disturbed)
+    assert all(torch.equal(value, weights(often)[name]) for name, value in weights(once).items())
+    for table in ("predictions_test.csv", "results_test.csv"):
+        assert (often / table).read_bytes() == (once / table).read_bytes()
 
 
 def test_a_checkpoint_needs_no_other_word_to_be_explained(trained, tmp_path):
@@ -172,13 +180,26 @@ def test_a_run_in_two_processes_trains_in_one_folder(words, tmp_path):
     assert len(pd.read_csv(folder / "predictions_test.csv")) == 3
 
 
+def test_who_loses_another_process_says_so_and_ends(words, tmp_path):
+    limits = "trainer.max_epochs=500", "model.width=0.05", "trainer=ddp_cpu", "~callbacks.heatmaps", "~callbacks.report"
+    process = start("train", *words, *limits, folder=tmp_path)
+    while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
+        assert process.is_alive(), (tmp_path / "said.txt").read_text()
+        time.sleep(0.05)
+    (other,) = psutil.Process(process.pid).children()
+    other.kill()
+    process.join(60)
+    assert process.exitcode == 1
+    said = (tmp_path / "said.txt").read_text()
+    assert "train: another process of this run has ended, and so does this one" in said
+    assert "resume=true goes on" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_a_run_is_told_how_it_goes_on(words, tmp_path, end):
     limits = "trainer.max_epochs=200", "model.width=0.05", "~callbacks.heatmaps", "~callbacks.report"
-    process = multiprocessing.get_context("forkserver").Process(
-        target=execute, args=(HOUSE / "train.py", (*words, *limits), tmp_path)
-    )
-    process.start()
+    process = start("train", *words, *limits, folder=tmp_path)
     while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
         assert process.is_alive(), (tmp_path / "said.txt").read_text()
         time.sleep(0.05)
