@@ -39,7 +39,8 @@ class FaceFrames(TraitDataModule):
         size: Pixels of a side, as kept on disk.
         crop: Pixels of a side that the model sees: in training at a random place of each frame and mirrored half of the
             time, else in the middle. By default all of them, as they are.
-        detector: `haar`, `whole` for no crop at all, or the path of a YuNet model (see `faces.find_faces`).
+        detector: `haar`, the path of a YuNet model, `whole` for no crop at all, or `upper` for the upper square of
+            portraits (see `faces.find_faces`).
         normalise: `vgg_face` takes the mean away that published weights expect; or what `TraitDataModule` offers.
         **loading: See `TraitDataModule`.
     """

@@ -30,7 +30,8 @@ def find_faces(frames: np.ndarray, detector: str = "haar") -> tuple[np.ndarray, 
     Args:
         frames: `(count, height, width, 3)` uint8 RGB: moments of one clip.
         detector: "haar", the cascade that comes with OpenCV; the path of a YuNet model (.onnx), which sees turned faces
-            too; or "whole", which takes each whole frame for a face and is no square.
+            too; "whole", which takes each whole frame for a face and is no square; or "upper", the largest square at
+            the top of a frame, where the face of a portrait is.
 
     Returns:
         The boxes, `(count, 4)` float64: left, top, right and bottom as shares of the frame's width and height. And
@@ -38,11 +39,14 @@ def find_faces(frames: np.ndarray, detector: str = "haar") -> tuple[np.ndarray, 
 
     Raises:
         FileNotFoundError: There is no such model.
-        ValueError: The detector is none of the three, or the file is no YuNet model.
+        ValueError: The detector is none of these, or the file is no YuNet model.
     """
     count, height, width, _ = frames.shape
     if detector == "whole":
         return np.tile([0.0, 0.0, 1.0, 1.0], (count, 1)), np.ones(count, bool)
+    if detector == "upper":
+        margin = max(0, 1 - height / width) / 2
+        return np.tile([margin, 0.0, 1 - margin, min(1, width / height)], (count, 1)), np.ones(count, bool)
     detect = _detector(detector)
     faces, found = _follow([_seen(frame, detect) for frame in frames])
     if not found.any():
@@ -116,7 +120,7 @@ def _detector(name: str) -> Detector:
         return _haar()
     if name.endswith(".onnx"):
         return _yunet(name)
-    raise ValueError(f"Expected a detector haar, whole or the path of a YuNet model (.onnx), but got {name!r}")
+    raise ValueError(f"Expected a detector haar, whole, upper or the path of a YuNet model (.onnx), but got {name!r}")
 
 
 def _haar() -> Detector:

@@ -4,6 +4,7 @@ import multiprocessing
 import random
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
@@ -221,3 +222,26 @@ def test_it_leaves_no_trace_in_a_run(corpus, loading, tmp_path, verb):
     for name in ("gradients", "weights", "random"):
         for one, other in zip(getattr(before, name), getattr(after, name), strict=True):
             assert one is other or not isinstance(one, torch.Tensor) or torch.equal(one, other)
+
+
+class Memory(Callback):
+    """What the process holds after each epoch, in bytes."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+
+    def on_validation_end(self, trainer, pl_module):
+        self.held.append(psutil.Process().memory_info().rss)
+
+
+def test_memory_does_not_grow_over_100_epochs(corpus, loading, tmp_path):
+    data = ClipSpectrogram(corpus, segments=1, targets=["openness"], **loading)
+    memory = Memory()
+    callbacks = [SaveHeatmaps(top=1, every_n_epochs=4, average=False), memory]
+    trainer = Trainer(
+        accelerator="cpu", default_root_dir=tmp_path, max_epochs=100, limit_train_batches=1, num_sanity_val_steps=0,
+        callbacks=callbacks, **QUIET,
+    )  # fmt: skip
+    trainer.fit(DAN(data.input_shape, targets=["openness"], width=0.05), data)
+    assert len(list(tmp_path.rglob("openness.png"))) == 25
+    assert memory.held[-1] - memory.held[50] < 5e6  # the first galleries fill what libraries keep

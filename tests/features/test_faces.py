@@ -116,6 +116,16 @@ def test_a_clip_without_a_face_gets_its_centre(picture):
     np.testing.assert_allclose(sides(boxes, height, width), 1)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "box"),
+    [(228, 170, (0, 0, 1, 170 / 228)), (100, 100, (0, 0, 1, 1)), (90, 160, (35 / 160, 0, 125 / 160, 1))],
+)
+def test_the_upper_square_is_a_square_at_the_top_and_in_the_middle(height, width, box):
+    boxes, found = find_faces(np.zeros((2, height, width, 3), np.uint8), "upper")
+    np.testing.assert_allclose(boxes, [box, box])
+    assert found.all()
+
+
 def test_whole_frames_are_whole():
     frames = clip(*[photograph((0.3, 0.5, 0.4))] * 2)
     boxes, found = find_faces(frames, "whole")
@@ -171,7 +181,7 @@ def test_faces_of_yunet_count_as_those_of_the_cascade_do(tmp_path, monkeypatch):
 
 def test_a_detector_that_does_not_exist_is_named(tmp_path):
     frames = photograph()[None]
-    with pytest.raises(ValueError, match=r"haar, whole or the path of a YuNet model \(\.onnx\), but got 'mtcnn'"):
+    with pytest.raises(ValueError, match=r"upper or the path of a YuNet model \(\.onnx\), but got 'mtcnn'"):
         find_faces(frames, "mtcnn")
     with pytest.raises(FileNotFoundError, match=r"no YuNet model at .*gone\.onnx; name one"):
         find_faces(frames, str(tmp_path / "gone.onnx"))
