@@ -13,7 +13,7 @@ import torch
 
 from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
-from personality.explanation import cam
+from personality.explanation import cam, segments
 from personality.models import TraitRegressor
 from personality.traits import Place
 
@@ -24,7 +24,7 @@ class Explanation(NamedTuple):
     maps: dict[str, np.ndarray]
     """`(*space)` for each trait: signed, in units of the score."""
     inputs: np.ndarray
-    """`(channels, *space)`, not normalised."""
+    """`(channels, *space)`, as the model sees it but not normalised."""
     place: Place
     """Where in its clip the segment lies, and what the positions of its space mean."""
 
@@ -61,11 +61,9 @@ class Predictor(NamedTuple):
     def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
         """Say what in a segment of a video speaks for and against each trait."""
         with self._reading([video]) as data:
-            sample = data.fetch("test", [clip])
-            evidence = method(self.model, data.normalise(sample).inputs[:, segment])
-            maps = cam.resize(evidence.maps, tuple(sample.inputs.shape[3:]))[0]
-            maps_of = dict(zip(data.targets, maps.numpy(), strict=True))
-            return Explanation(maps_of, sample.inputs[0, segment].numpy(), data.place("test", clip, segment))
+            found = segments.explain(method, self.model, data, "test", np.array([[clip, segment]]))[clip, segment]
+            maps = dict(zip(data.targets, found.maps, strict=True))
+            return Explanation(maps, found.inputs, data.place("test", clip, segment))
 
     @contextmanager
     def _reading(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
