@@ -8,6 +8,15 @@ import pandas as pd
 from personality.corpus import Corpus
 from personality.traits import TRAITS
 
+QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+"""Words for a trainer that does what it must and no more."""
+
 
 class Rows(Corpus):
     """So many clips in each split, six of a source."""
