@@ -23,7 +23,7 @@ from personality.corpus.voices import (
     speak,
     warble,
 )
-from personality.features.media import write_video
+from personality.features.encoding import write_video
 from personality.traits import source_id
 
 LOOK_SECONDS = 0.5  # the evidence of a picture is told this often: in that time a face hardly moves

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial, reduce
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
 from personality.features.cache import FeatureCache
-from personality.features.media import RESAMPLER, write_sound
+from personality.features.encoding import encode_sound
+from personality.features.media import RESAMPLER, MediaError, read_waveform
 from personality.traits import TRAITS, Axis, Place, Sample
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ EDGES = {  # columns of an evidence table that bound a cue along each axis
     "height": ("top", "bottom"),
     "width": ("left", "right"),
 }
+
+
+SPOKEN_RATE = 16_000  # Hz of the sound that is to be listened to: it keeps what a log-mel spectrogram shows
 
 
 class TraitDataModule(LightningDataModule):
@@ -108,13 +111,11 @@ class TraitDataModule(LightningDataModule):
 
     def sound(self, split: str, clip: int) -> bytes | None:
         """Read what a clip sounds like, as a small MP3; None where nothing can be heard."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder, "sound.mp3")
-            try:
-                heard = write_sound(self.clips(split).path.iloc[clip], path)
-            except (ValueError, OSError):  # the page does without
-                return None
-            return path.read_bytes() if heard else None
+        try:
+            waveform = read_waveform(self.clips(split).path.iloc[clip], SPOKEN_RATE)
+        except (MediaError, OSError):  # the page does without
+            return None
+        return encode_sound(waveform, SPOKEN_RATE) if waveform.any() else None
 
     def prepare_data(self, shard: tuple[int, int] = (0, 1)) -> None:
         """Make what is missing: the corpus, then the features of its splits. Does nothing the second time.

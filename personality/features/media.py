@@ -1,24 +1,20 @@
-"""Sound and pictures out of a video file, and into one. The only room that knows the decoder (FFmpeg, through PyAV)."""
+"""Sound and pictures out of a video file, by FFmpeg through PyAV."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from itertools import chain, groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
 
 import av
 import numpy as np
-from av.codec.context import Flags
 from av.packet import Packet
 from av.stream import Disposition
 
 RESAMPLER = "swresample"  # shapes the top bands of a log-mel spectrogram: part of how a feature was made
 KINDS: tuple[Literal["audio", "video"], ...] = ("audio", "video")
 REORDERING = 0.5  # seconds: frames that are shown late may be stored early
-SPOKEN_RATE = 16_000  # Hz of the sound that is written to be listened to
 INTEGER_SCALES = {"uint8": (128, 128), "int16": (0, 2**15), "int32": (0, 2**31)}  # silence and full scale
 
 
@@ -145,94 +141,6 @@ def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tupl
         if all(path in decoded for path in picked):
             return np.stack([decoded[path] for path in picked]), chosen.astype(float)
     raise MediaError(f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?") from failure
-
-
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray, rate: int) -> None:
-    """Write frames and sound as an MP4 file (H.264 and AAC): the same input gives the same bytes.
-
-    The file bears its name only once it is complete.
-
-    Args:
-        path: The file; its folder exists.
-        frames: `(height, width, 3)` uint8 RGB each, of even height and width.
-        fps: Frames a second.
-        waveform: `(samples,)` or `(samples, 2)` float32 in [-1, 1].
-        rate: Samples a second of the waveform, in Hz: one that AAC knows, such as 16,000 or 44,100.
-
-    Raises:
-        MediaError: The encoder refuses; its words say why.
-    """
-    path = Path(path)
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None or first.shape[0] % 2 or first.shape[1] % 2:
-        got = "no frame" if first is None else f"frames of {first.shape[0]} x {first.shape[1]} pixels"
-        raise MediaError(
-            f"{path} cannot be encoded: got {got}, expected some of even height and width; pad or crop them"
-        )
-    sound = np.ascontiguousarray(np.atleast_2d(waveform.T), np.float32)
-    options = {"fflags": "+bitexact", "max_interleave_delta": "0"}  # the second: sound waits for its pictures
-    with _encoding(path, "mp4", options) as container:
-        pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
-        pictures.height, pictures.width = first.shape[:2]
-        pictures.thread_count = 1  # the same bytes on machines of any size
-        layout = "mono" if len(sound) == 1 else "stereo"
-        voice = container.add_stream("aac", rate, {"aac_coder": "fast"}, layout=layout)
-        for stream in (pictures, voice):
-            stream.codec_context.flags |= Flags.bitexact
-
-        clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
-        clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)  # or sound is late by AAC's priming
-        container.mux(voice.encode(clip))
-        for image in chain([first], frames):
-            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
-        for stream in (pictures, voice):
-            container.mux(stream.encode())
-
-
-def write_sound(source: Source, path: str | Path) -> bool:
-    """Write the sound of a clip small enough to lie in a web page: MP3, mono, 16 kHz, 32 kbit/s, 4 kB a second.
-
-    Every browser plays MP3, and 16 kHz keeps what a log-mel spectrogram shows. The same input gives the same bytes, and
-    the file bears its name only once it is complete.
-
-    Args:
-        source: The clip.
-        path: The file; its folder exists.
-
-    Returns:
-        Whether there is something to hear: of a clip that has no sound, or only silence, nothing is written.
-    """
-    try:
-        waveform = read_waveform(source, SPOKEN_RATE)
-    except MediaError:
-        return False
-    if not waveform.any():
-        return False
-    path = Path(path)
-    with _encoding(path, "mp3", {"fflags": "+bitexact"}) as container:
-        voice = container.add_stream("libmp3lame", SPOKEN_RATE, layout="mono")
-        voice.codec_context.flags |= Flags.bitexact
-        voice.bit_rate = 2 * SPOKEN_RATE
-        clip = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
-        clip.sample_rate, clip.pts, clip.time_base = SPOKEN_RATE, 0, Fraction(1, SPOKEN_RATE)
-        container.mux(voice.encode(clip))
-        container.mux(voice.encode())
-    return True
-
-
-@contextmanager
-def _encoding(path: Path, kind: str, options: dict[str, str]) -> Iterator[Any]:
-    """Encode a file that bears its name only once it is complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file, av.open(file, "w", format=kind, options=options) as container:
-            yield container
-        part.replace(path)
-    except av.FFmpegError as error:
-        raise MediaError(f"{path} cannot be encoded: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def duration(path: str | Path) -> float:

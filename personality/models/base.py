@@ -105,7 +105,7 @@ class TraitRegressor(LightningModule):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.normal_(linear.weight, std=min(0.01, 0.25 / descriptors**0.5))  # first scores lie about the mean
         self.features.requires_grad_(not self.freeze_trunk)
         self.to(memory_format=torch.channels_last)
 

@@ -14,7 +14,7 @@ import pytest
 from rows import Rows
 
 from personality.data import ClipSpectrogram, FaceFrames, LogFilterbank, RawWavFFT, SummarySpectrogram
-from personality.features.media import write_video
+from personality.features.encoding import write_video
 
 RATE = 44_100
 

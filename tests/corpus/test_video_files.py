@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from personality.corpus import VideoFiles
-from personality.features.media import read_waveform, write_video
+from personality.features.encoding import write_video
+from personality.features.media import read_waveform
 from personality.traits import TRAITS
 
 

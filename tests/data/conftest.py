@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from personality.corpus import Corpus
-from personality.features.media import write_video
+from personality.features.encoding import write_video
 from personality.traits import TRAITS
 
 

@@ -1,0 +1,92 @@
+"""Sound and pictures into files, by FFmpeg through PyAV."""
+
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import Flags
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray, rate: int) -> None:
+    """Write frames and sound as an MP4 file (H.264 and AAC): the same input gives the same bytes.
+
+    The file bears its name only once it is complete.
+
+    Args:
+        path: The file; its folder exists.
+        frames: `(height, width, 3)` uint8 RGB each, of even height and width.
+        fps: Frames a second.
+        waveform: `(samples,)` or `(samples, 2)` float32 in [-1, 1].
+        rate: Samples a second of the waveform, in Hz: one that AAC knows, such as 16,000 or 44,100.
+
+    Raises:
+        ValueError: The encoder refuses; its words say why.
+    """
+    path = Path(path)
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None or first.shape[0] % 2 or first.shape[1] % 2:
+        got = "no frame" if first is None else f"frames of {first.shape[0]} x {first.shape[1]} pixels"
+        raise ValueError(
+            f"{path} cannot be encoded: got {got}, expected some of even height and width; pad or crop them"
+        )
+    sound = np.ascontiguousarray(np.atleast_2d(waveform.T), np.float32)
+    options = {"fflags": "+bitexact", "max_interleave_delta": "0"}  # the second: sound waits for its pictures
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file, av.open(file, "w", format="mp4", options=options) as container:
+            _encode(container, first, frames, fps, sound, rate)
+        part.replace(path)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path} cannot be encoded: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def encode_sound(waveform: np.ndarray, rate: int) -> bytes:
+    """Encode sound small enough to lie in a web page, as MP3 of 2 bits a sample: every browser plays that.
+
+    Args:
+        waveform: `(samples,)` float32 in [-1, 1].
+        rate: Samples a second of the waveform, in Hz: one that MP3 knows, such as 16,000 or 44,100.
+
+    Returns:
+        The file; the same input gives the same bytes.
+    """
+    file = BytesIO()
+    with av.open(file, "w", format="mp3", options={"fflags": "+bitexact"}) as container:
+        voice = container.add_stream("libmp3lame", rate, layout="mono")
+        voice.codec_context.flags |= Flags.bitexact
+        voice.bit_rate = 2 * rate
+        clip = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
+        clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)
+        container.mux(voice.encode(clip))
+        container.mux(voice.encode())
+    return file.getvalue()
+
+
+def _encode(
+    container: Any, first: np.ndarray, rest: Iterator[np.ndarray], fps: float, sound: np.ndarray, rate: int
+) -> None:
+    """Encode frames, and sound `(channels, samples)`."""
+    pictures = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
+    pictures.height, pictures.width = first.shape[:2]
+    pictures.thread_count = 1  # the same bytes on machines of any size
+    layout = "mono" if len(sound) == 1 else "stereo"
+    voice = container.add_stream("aac", rate, {"aac_coder": "fast"}, layout=layout)
+    for stream in (pictures, voice):
+        stream.codec_context.flags |= Flags.bitexact
+
+    clip = av.AudioFrame.from_ndarray(sound, "fltp", voice.layout)
+    clip.sample_rate, clip.pts, clip.time_base = rate, 0, Fraction(1, rate)  # or sound is late by AAC's priming
+    container.mux(voice.encode(clip))
+    for image in chain([first], rest):
+        container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
+    for stream in (pictures, voice):
+        container.mux(stream.encode())
