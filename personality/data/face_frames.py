@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
@@ -39,6 +40,8 @@ class FaceFrames(TraitDataModule):
         size: Pixels of a side, as kept on disk.
         crop: Pixels of a side that the model sees: in training at a random place of each frame and mirrored half of the
             time, else in the middle. By default all of them, as they are.
+        jitter: How much training also turns (in radians), scales, lights and colours each frame: 0.15 tells a network
+            that starts from scratch what does not matter. Needs `crop`; nothing of it happens outside training.
         detector: `haar`, the path of a YuNet model, `whole` for no crop at all, or `upper` for the upper square of
             portraits (see `faces.find_faces`).
         normalise: `vgg_face` takes the mean away that published weights expect; or what `TraitDataModule` offers.
@@ -53,6 +56,7 @@ class FaceFrames(TraitDataModule):
         frames: int = 10,
         size: int = 224,
         crop: int | None = None,
+        jitter: float = 0.0,
         detector: str = "haar",
         normalise: str = "vgg_face",
         **loading: Any,
@@ -61,6 +65,8 @@ class FaceFrames(TraitDataModule):
             raise ValueError(
                 f"Got a crop of {crop} pixels from frames of {size}: expected no more; choose a size above."
             )
+        if jitter and not crop:
+            raise ValueError("Got a jitter but no crop: choose a crop below the size, which leaves room to move.")
         super().__init__(
             corpus,
             partial(extract, frames=frames, size=size, detector=detector),
@@ -71,7 +77,7 @@ class FaceFrames(TraitDataModule):
             normalise=normalise,
             **loading,
         )
-        self.crop = crop
+        self.crop, self.jitter = crop, jitter
 
     def place(self, split: str, clip: int, segment: int) -> Place:
         """A frame stands for its part of the clip; its space is height by width, in shares of the video frame."""
@@ -89,7 +95,10 @@ class FaceFrames(TraitDataModule):
         if not self.crop:
             return sample
         if self.trainer is not None and self.trainer.training:
-            return sample._replace(inputs=self._cut_at_random(sample, self.crop))
+            clips = sample.inputs.shape[0]
+            frames, chance = sample.inputs.flatten(0, 1), self.chance(torch.as_tensor(sample.clip))
+            cut = _shake(frames, self.crop, self.jitter, chance) if self.jitter else _shift(frames, self.crop, chance)
+            return sample._replace(inputs=cut.unflatten(0, (clips, -1)))
         start = (sample.inputs.shape[-1] - self.crop) // 2
         return sample._replace(inputs=sample.inputs[..., start : start + self.crop, start : start + self.crop])
 
@@ -100,15 +109,34 @@ class FaceFrames(TraitDataModule):
         sample = self.cut(sample)
         return sample._replace(inputs=sample.inputs - sample.inputs.new_tensor(MEAN, dtype=torch.float32).view(3, 1, 1))
 
-    def _cut_at_random(self, sample: Sample, crop: int) -> Tensor:
-        clips, frames, _, size, _ = sample.inputs.shape
-        flat, rest = sample.inputs.flatten(0, 1), size - crop
-        chance = self.chance(torch.as_tensor(sample.clip))
-        tops, lefts, mirrored = (
-            torch.from_numpy(chance.integers(0, most + 1, (len(flat), 1))).to(flat.device) for most in (rest, rest, 1)
-        )
-        along = torch.arange(crop, device=flat.device)
-        rows, columns = tops + along, lefts + torch.where(mirrored.bool(), along.flip(0), along)
-        each = torch.arange(len(flat), device=flat.device).view(-1, 1, 1)
-        cut = flat.permute(0, 2, 3, 1)[each, rows.unsqueeze(2), columns.unsqueeze(1)]  # ..., crop, crop, 3
-        return cut.permute(0, 3, 1, 2).unflatten(0, (clips, frames))
+
+def _shift(frames: Tensor, crop: int, chance: np.random.Generator) -> Tensor:
+    """Cut frames `(N, 3, size, size)` at a random place, and mirror half of them: `(N, 3, crop, crop)`."""
+    rest = frames.shape[-1] - crop
+    tops, lefts, mirrored = (
+        torch.from_numpy(chance.integers(0, most + 1, (len(frames), 1))).to(frames.device) for most in (rest, rest, 1)
+    )
+    along = torch.arange(crop, device=frames.device)
+    rows, columns = tops + along, lefts + torch.where(mirrored.bool(), along.flip(0), along)
+    each = torch.arange(len(frames), device=frames.device).view(-1, 1, 1)
+    cut = frames.permute(0, 2, 3, 1)[each, rows.unsqueeze(2), columns.unsqueeze(1)]  # ..., crop, crop, 3
+    return cut.permute(0, 3, 1, 2)
+
+
+def _shake(frames: Tensor, crop: int, jitter: float, chance: np.random.Generator) -> Tensor:
+    """Do as `_shift` does, and by up to `jitter` turn, scale, light and colour frames: float32, within 0 and 255."""
+    turn, scale, down, right, mirror, light, contrast, colour = (
+        torch.from_numpy(chance.uniform(-1, 1, (8, len(frames)))).float().to(frames.device)
+    )
+    share = crop / frames.shape[-1]
+    turn, scale = jitter * turn, share * (1 + jitter * scale)
+    down, right, mirror = (1 - share) * down, (1 - share) * right, mirror.sign()
+    rows = torch.stack([scale * turn.cos() * mirror, -scale * turn.sin(), right], 1)
+    columns = torch.stack([scale * turn.sin() * mirror, scale * turn.cos(), down], 1)
+    grid = functional.affine_grid(torch.stack([rows, columns], 1), [len(frames), 3, crop, crop], align_corners=False)
+    cut = functional.grid_sample(frames.float(), grid, padding_mode="reflection", align_corners=False)
+    light, contrast, colour = (jitter * each.view(-1, 1, 1, 1) for each in (light, contrast, colour))
+    grey = cut.mean(1, keepdim=True)
+    cut = grey + (cut - grey) * (1 + 2 * colour)
+    middle = cut.mean((1, 2, 3), keepdim=True)
+    return (middle + (cut - middle) * (1 + 2 * contrast) + 128 * light).clamp(0, 255)

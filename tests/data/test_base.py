@@ -235,6 +235,25 @@ def test_crops_are_random_and_mirrored_in_training_and_central_else(corpus, load
         assert torch.equal(inputs, data.fetch("val", clips).inputs[..., 1:31, 1:31])
 
 
+def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loading, tmp_path):
+    """Frames become ramps that grow to the right: how a ramp leans tells the turn, whether it falls, the mirror."""
+    data = FaceFrames(corpus, frames=4, size=40, crop=24, jitter=0.15, normalise="none", **loading)
+    ramp = torch.arange(100, 140, dtype=torch.uint8)
+    data._read = lambda split, rows, chosen: ramp.expand(len(rows), 4, 3, 40, 40)
+    batches = fitted(data, tmp_path)
+    crops = torch.cat([inputs.flatten(0, 1) for _, inputs in batches["train"]])
+    assert crops.dtype == torch.float32
+    right, down = crops.diff(dim=3)[..., 8:16, 8:16].mean((1, 2, 3)), crops.diff(dim=2)[..., 8:16, 8:16].mean((1, 2, 3))
+    turns = torch.atan2(down, right.abs())
+    assert turns.abs().max() < 0.16
+    assert turns.std() > 0.04
+    assert 0.3 < (right < 0).float().mean() < 0.7
+    levels = crops.mean((1, 2, 3))
+    assert levels.std() > 3
+    for _, inputs in batches["val"]:
+        assert torch.equal(inputs, ramp[8:32].expand_as(inputs))
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [

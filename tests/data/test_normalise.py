@@ -102,3 +102,5 @@ def test_numbers_below_1_are_refused(shelf, words, message):
 def test_a_crop_larger_than_its_frame_is_refused(shelf):
     with pytest.raises(ValueError, match=r"Got a crop of 64 pixels from frames of 48: expected no more"):
         FaceFrames(shelf({}), size=48, crop=64)
+    with pytest.raises(ValueError, match=r"Got a jitter but no crop"):
+        FaceFrames(shelf({}), size=48, jitter=0.1)
