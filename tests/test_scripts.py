@@ -130,7 +130,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(words, tm
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL), (disturbed / "said.txt").read_text()[-5000:]
     run("train", *words, *limits, "resume=true", folder=disturbed)
-    assert not list(disturbed.rglob("*.part"))
+    assert not list(disturbed.rglob("*.part"))  # what a killed process left was written over
     once, often = newest(undisturbed), newest(disturbed)
     assert all(torch.equal(value, weights(often)[name]) for name, value in weights(once).items())
     for table in ("predictions_test.csv", "results_test.csv"):
