@@ -1,6 +1,7 @@
 """ChaLearn First Impressions V2: 10,000 clips of people who talk to a camera, as others judged them."""
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property, reduce
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from personality.corpus.archives import Member
 from personality.corpus.base import SPLITS, Corpus
 from personality.corpus.files import File, base_name, find_files, keep_files
 from personality.corpus.people import ATTRIBUTES, read_people
-from personality.corpus.splits import crossing, split_by_source
+from personality.corpus.splits import SHARES, crossing, split_by_source
 from personality.traits import TRAITS
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,13 @@ class FirstImpressions(Corpus):
     Args:
         root: The folder.
         split: "official", where most people who are tested are known from training; or "by_source", which splits all
-            labelled clips anew, 6 : 2 : 2, so that nobody is in two splits.
+            labelled clips anew, so that nobody is in two splits.
         interview: Whether to read how inclined the judges were to invite the person to a job interview, as a sixth
             label beside the five traits.
         keep_videos: A folder to which `prepare` unpacks all archives, once. It pays where archives within archives are
             themselves encrypted, as those of the test clips are: else they are unpacked anew, to a temporary folder,
             whenever the corpus is opened.
+        shares: How large the three splits are in comparison when they are made by source.
 
     Example:
         FirstImpressions("/data/first_impressions").clips("train")[["path", "openness"]]
@@ -61,10 +63,11 @@ class FirstImpressions(Corpus):
         split: str = "official",
         interview: bool = False,
         keep_videos: str | Path | None = None,
+        shares: Sequence[float] = SHARES,
     ) -> None:
         if split not in ("official", "by_source"):
             raise ValueError(f"Got split {split!r}. Expected official or by_source; choose one.")
-        self.root, self.split = Path(root), split
+        self.root, self.split, self.shares = Path(root), split, shares
         self.targets = [*TRAITS, "interview"] if interview else [*TRAITS]
         self.keep_videos = None if keep_videos is None else Path(keep_videos)
 
@@ -169,7 +172,9 @@ class FirstImpressions(Corpus):
                 "into more than one split. Expected each clip in one: else what is learnt is not what is tested."
             )
         if self.split == "by_source":
-            table.index = pd.MultiIndex.from_arrays([split_by_source(clips), clips], names=["split", "clip"])
+            table.index = pd.MultiIndex.from_arrays(
+                [split_by_source(clips, shares=self.shares), clips], names=["split", "clip"]
+            )
         return table
 
     @cached_property

@@ -1,10 +1,12 @@
 """Frames that somebody has extracted already: a folder of images for each clip, as the published systems left them."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from personality.corpus.files import File, find_files, list_files
 from personality.corpus.first_impressions import FirstImpressions
+from personality.corpus.splits import SHARES
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -19,14 +21,21 @@ class ImageFolder(FirstImpressions):
         root: The folder.
         labels: A folder of label files that lies elsewhere, or a single one, whose clips count as training clips.
         split: `by_source`, since often only the training clips are there, or `official`.
+        shares: How large the three splits are in comparison when they are made by source.
     """
 
     name = "image_folder"
     media = "folders of images"
     kinds = (".pkl", ".csv")
 
-    def __init__(self, root: str | Path, labels: str | Path | None = None, split: str = "by_source") -> None:
-        super().__init__(root, split)
+    def __init__(
+        self,
+        root: str | Path,
+        labels: str | Path | None = None,
+        split: str = "by_source",
+        shares: Sequence[float] = SHARES,
+    ) -> None:
+        super().__init__(root, split, shares=shares)
         self.labels = None if labels is None else Path(labels)
 
     @cached_property

@@ -16,10 +16,11 @@ def clips():
     return [f"-a.{source:07d}_.{number:03d}.mp4" for source in range(3060) for number in range(random.integers(1, 7))]
 
 
-def test_sizes_are_six_two_two_and_nobody_is_in_two_splits(clips):
-    splits = pd.Series(split_by_source(clips), index=clips)
-    shares = splits.value_counts(normalize=True)[list(SPLITS)]
-    np.testing.assert_allclose(shares, [0.6, 0.2, 0.2], atol=6 / len(clips))
+@pytest.mark.parametrize("shares", [(6, 2, 2), (8, 1, 1), (0.5, 0.25, 0.25)])
+def test_sizes_are_as_the_shares_say_and_nobody_is_in_two_splits(clips, shares):
+    splits = pd.Series(split_by_source(clips, shares=shares), index=clips)
+    found = splits.value_counts(normalize=True)[list(SPLITS)]
+    np.testing.assert_allclose(found, np.array(shares) / sum(shares), atol=6 / len(clips))
     assert splits.groupby(source_id).nunique().eq(1).all()
     parts = {split: splits.index[splits == split] for split in SPLITS}
     assert crossing(parts["val"], parts["train"]) == crossing(parts["test"], parts["train"]) == 0
@@ -39,6 +40,12 @@ def test_no_split_is_empty_where_there_are_three_sources(sizes):
         f"{letter * 11}.{number:03d}.mp4" for letter, size in zip("abcd", sizes, strict=False) for number in range(size)
     ]
     assert set(split_by_source(names)) == set(SPLITS)
+
+
+@pytest.mark.parametrize("shares", [(6, 2), (6, 2, 0), (1, 1, 1, 1)])
+def test_shares_are_three_above_zero(clips, shares):
+    with pytest.raises(ValueError, match="expected three above 0, of train, val, test"):
+        split_by_source(clips, shares=shares)
 
 
 def test_crossing_is_counted_in_clips():
