@@ -52,6 +52,7 @@ def execute(script: Path, words: tuple[str, ...], folder: Path) -> None:
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
     sys.argv = [str(script), *words]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which who starts the tests may have ignored
     torch.set_num_threads(1)
     try:
         runpy.run_path(str(script), run_name="__main__")
