@@ -135,7 +135,8 @@ def randomised(
         correlation of the map with that of the trained model, as `similarity`, and `pointing`. A map that explains the
         model, not the input alone, ends near 0.
     """
-    changed = copy.deepcopy(model)
+    with torch.inference_mode(False):  # a validation may have switched it on, and methods differentiate
+        changed = copy.deepcopy(model)
     layers = [layer for layer in changed.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)][::-1]
     stages = sorted({0, 1, 2, (len(layers) + 1) // 2, len(layers)})
     rows = []

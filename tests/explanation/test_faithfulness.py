@@ -7,7 +7,7 @@ import torch
 
 from personality.explanation import cam, faithfulness
 from personality.explanation.average import save_average_evidence
-from personality.models import CamCNN
+from personality.models import DAN, CamCNN
 from personality.traits import TRAITS, Axis, Place, Sample
 
 CLIPS, SPACE = 8, (96, 64)
@@ -110,13 +110,16 @@ def test_equal_places_keep_their_order_so_that_a_curve_is_one_result():
     assert (scores[:, 1:] == 9).all()
 
 
-def test_randomised_weights_change_the_map_of_a_model():
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("build", [CamCNN, DAN])
+def test_randomised_weights_change_the_map_of_a_model(build, inference):
     torch.manual_seed(0)
-    model = CamCNN((2, 1, *SPACE), width=0.1).eval()
+    model = build((2, 1, *SPACE), width=0.1).eval()
     torch.nn.init.normal_(model.head.linear.weight)
     random = torch.get_rng_state()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    table = faithfulness.randomised(model, Split(), "test", CHOSEN, cam.best)
+    with torch.inference_mode(inference):  # as within a validation
+        table = faithfulness.randomised(model, Split(), "test", CHOSEN, cam.best)
     likeness = table.groupby("layers")["similarity"].mean()
     assert likeness[0] == pytest.approx(1)
     assert abs(likeness.iloc[-1]) < 0.5
