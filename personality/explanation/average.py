@@ -13,7 +13,7 @@ from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_p
 from personality.explanation.segments import BATCH, explain
 from personality.traits import Axis, Place
 
-SEGMENTS = 3
+SEGMENTS = 2
 """How many segments of a clip are explained, evenly spaced."""
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from personality.traits import Axis, Place
 
@@ -170,7 +171,9 @@ def _frame(place: Place) -> dict[str, Any]:
 def _label(axes: Axes, place: Place) -> None:
     if is_photograph(place):
         axes.set(xticks=[], yticks=[])
-    elif _is_spectrum(place):
+        return
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # few words in a small picture, and they are what takes time
+    if _is_spectrum(place):
         axes.set(xlim=place.axes[0].values[[0, -1]], yticks=[], ylim=(0, 1))
         axes.set_xlabel("Hz", fontsize=8)
     else:
