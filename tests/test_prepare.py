@@ -55,12 +55,14 @@ def kill(process):
 def test_twenty_kills_change_nothing(words, undisturbed, tmp_path):
     words = (*words, f"data.cache={tmp_path}/cache", "data.processes=2")
     chance = random.Random(0)
-    there = set()
+    there, patience = set(), 1.0
     for _ in range(20):
         process = start(words, tmp_path)
-        time.sleep(0.5 + 2 * chance.random())
+        time.sleep(patience * (0.5 + 2 * chance.random()))
         kill(process)
         there.add(len([*tmp_path.glob("cache/*/*/*/*/inputs.npy")]))
+        if there == {0}:
+            patience *= 1.3  # a busy machine has not come to the features yet
     assert there & {1, 2, 3}  # some of the kills met features that were being made
     run("prepare", *words, folder=tmp_path)
     assert contents(tmp_path / "cache") == undisturbed
