@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule
 
 from personality.explanation import cam
-from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_photograph, save
+from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_photograph, save_picture
 from personality.explanation.segments import BATCH, explain
 from personality.traits import Axis, Place
 
@@ -133,7 +133,7 @@ def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place
         _draw_faces(figure, groups, place, mask)
     else:
         _draw_frequencies(figure, groups, next(axis for axis in place.axes if axis.name == "frequency"), mask)
-    save(figure, path, dpi=90)
+    save_picture(figure, path, dpi=90)
 
 
 def _draw_faces(figure: Figure, groups: Sequence[Average], place: Place, mask: np.ndarray | None) -> None:

@@ -244,8 +244,8 @@ def _resampled(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
     resampler = av.AudioResampler("fltp", whole.layout, rate)
     parts = [part.to_ndarray() for part in [*resampler.resample(whole), *resampler.resample(None)]]
     samples = round(sound.shape[1] * rate / source_rate)
-    result = np.concatenate(parts, axis=1)[:, :samples]
-    return np.pad(result, ((0, 0), (0, samples - result.shape[1])))  # FFmpeg's length is off by a few
+    rest = np.zeros((len(sound), samples), np.float32)  # FFmpeg's length is off by a few
+    return np.concatenate([*parts, rest], axis=1)[:, :samples]
 
 
 def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
