@@ -1,6 +1,8 @@
-"""Scores and heatmaps of a trained model, for a split or for videos of one's own.
+"""Score and explain with a trained model: a split, or videos of one's own.
 
-`python explain.py checkpoint=PATH [split=test | clips=[talk.mp4,other.webm]]`
+python explain.py checkpoint=runs/.../checkpoints/best.ckpt split=val cam=occlusion
+python explain.py checkpoint=best.ckpt "clips=[talk.mp4,interviews/]"
+python explain.py checkpoint=best.ckpt faithfulness=true       how truthful are the maps of every method?
 """
 
 import logging

@@ -1,4 +1,9 @@
-"""Make the features of every clip once, before any training: `python prepare.py data=... corpus=...`."""
+"""Make the features of every clip once, before any training.
+
+python prepare.py corpus=first_impressions corpus.root=DIR "experiment=[face_dan]"
+python prepare.py data=raw_wav_fft verify=true                 computes anew what is damaged
+python prepare.py data=raw_wav_fft "shard=[0,8]"               one job of eight
+"""
 
 import logging
 from pathlib import Path

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.errors import InstantiationException
@@ -22,8 +23,6 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 log = logging.getLogger(__name__)
 
 GROUPS = ("corpus", "data", "model", "cam", "trainer", "logger", "callbacks")
-
-
 RUN = "PERSONALITY_RUN"
 """The environment variable that holds the folder of the run that is going on, for all of its processes."""
 AGAIN = {
@@ -33,18 +32,18 @@ AGAIN = {
 """How to go on after a script was stopped."""
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a script of a function: it is called with the configuration composed from `conf/<name>.yaml`.
 
     `model.width=1` sets a word of a class whether or not a yaml mentions it; Hydra alone asks for `++model.width=1`.
     """
 
-    def decorate(verb: Callable[[DictConfig], None]) -> Callable[[], None]:
+    def decorate(verb: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(verb)
-        def explained(config: DictConfig) -> None:
+        def explained(config: DictConfig) -> Any:
             try:
                 OmegaConf.resolve(config)
-                verb(config)
+                return verb(config)
             except (KeyboardInterrupt, SystemExit) as end:
                 if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
                     raise  # somebody has said why already; Lightning exits so after Ctrl-C
@@ -70,6 +69,9 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             sys.argv[1:] = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", word) for word in sys.argv[1:]]
             conf = Path(inspect.getfile(verb)).resolve().parent / "conf"
             _check_spelling(name, conf)
+            if {"--help", "-h"} & {*sys.argv} and not any(word.startswith("--config-") for word in sys.argv):
+                print(_help(name, conf, inspect.getmodule(verb).__doc__ or ""))
+                return
             hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(explained)()
 
         return run
@@ -86,6 +88,22 @@ def _check_spelling(name: str, conf: Path) -> None:
         key = re.match(r"(?:\+\+?|~)?([a-z_]+)[.=@]", word)
         if key and key[1] not in known and (meant := difflib.get_close_matches(key[1], known, n=1)):
             sys.exit(f"{name}: there is no {key[1]} in {word!r}. Did you mean {meant[0]}? --help lists all words.")
+
+
+def _help(name: str, conf: Path, about: str) -> str:
+    """Say what a script can be told, as it would run with these words."""
+    from personality.command_help import help_text
+
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        composed = hydra.compose(name, [word for word in sys.argv[1:] if not word.startswith("-")])
+    config: Any = OmegaConf.to_container(composed)
+    script = conf / f"{name}.yaml"
+    listed = [str(key).split()[-1] for entry in OmegaConf.load(script).defaults if entry != "_self_" for key in entry]
+    options = {group: sorted(file.stem for file in (conf / group).glob("*.yaml")) for group in listed}
+    remarks = dict(re.findall(r"^(\w+): [^#\n]+  # (.*)$", script.read_text(encoding="utf-8"), re.MULTILINE))
+    if name == "prepare":
+        del config["model"]  # which only lets experiments be named
+    return help_text(about, options, remarks, config)
 
 
 def _in_words(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
 from personality.explanation import cam, segments
 from personality.models import TraitRegressor
-from personality.traits import Place
+from personality.traits import TRAITS, Place
 
 
 class Explanation(NamedTuple):
@@ -61,6 +61,14 @@ class Predictor(NamedTuple):
     def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
         """Say what in a segment of a video speaks for and against each trait."""
         with self._reading([video]) as data:
+            there = int(data.caches["test"].segments[clip])
+            if not 0 <= segment < there:
+                failures = dict(data.caches["test"].failures().to_numpy())
+                name = data.clips("test").index[clip]
+                raise ValueError(
+                    f"{video}, clip {clip}, has {there} segments: expected one of these instead of {segment}. "
+                    f"{failures.get(name, '')}".strip()
+                )
             found = segments.explain(method, self.model, data, "test", np.array([[clip, segment]]))[clip, segment]
             maps = dict(zip(data.targets, found.maps, strict=True))
             return Explanation(maps, found.inputs, data.place("test", clip, segment))
@@ -98,10 +106,11 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
         )
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        recipe = content["recipe"]
+        recipe = content["recipe"] | {"data": {"targets": [*TRAITS]} | content["recipe"]["data"]}
     except Exception as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py."
+            f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py, or of a "
+            "model whose `recipe` was set before its training."
         ) from error
     corpus = corpus or {}
     clips = _build(Corpus, corpus if "_target_" in corpus else recipe["corpus"] | corpus)

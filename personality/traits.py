@@ -14,6 +14,9 @@ TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neu
 """The Big Five in the order of the acronym OCEAN and of the published tables. As labelled in First Impressions,
 `neuroticism` is emotional *stability*: it correlates positively with the other four."""
 
+TARGETS = (*TRAITS, "interview")
+"""All that clips of First Impressions are labelled with; the last is whether to invite the person to an interview."""
+
 
 class Sample(NamedTuple):
     """One clip, or with a leading batch dimension a batch of clips: all that a model learns of the data."""

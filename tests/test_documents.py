@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from hydra.utils import instantiate
 from pytorch_lightning import Trainer
 from test_scripts import run
@@ -24,11 +25,11 @@ def commands():
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words:
-                yield words[words[0] in ("srun", "uv") and words[:2] != ["uv", "run"] :]
+                yield words[{"srun": 1, "uv": 2}.get(words[0], 0) :]
 
 
 LINES = [*commands()]
-SCRIPTS = [line for line in LINES if re.search(r"(train|explain|prepare)\.py$", " ".join(line[1:2]))]
+SCRIPTS = [line for line in LINES if re.search(r"(train|explain|prepare)\.py$", " ".join(line[:2]))]
 
 
 def test_the_readme_has_examples_and_is_short():
@@ -40,7 +41,8 @@ def test_the_readme_has_examples_and_is_short():
 
 @pytest.mark.parametrize("line", SCRIPTS, ids=" ".join)
 def test_a_command_of_the_readme_composes(line, tmp_path):
-    script, words = line[1].removesuffix(".py"), [word for word in line[2:] if word != "-m"]
+    script, *words = [word for word in line if word not in ("python", "-m")]
+    script = script.removesuffix(".py")
     if "-m" in line:
         words = [word.split(",")[0] if "=" in word and "[" not in word else word for word in words]
     said = run(script, *words, "--cfg", "job", "--resolve", folder=tmp_path)
@@ -62,6 +64,8 @@ def test_the_model_of_the_contributing_page_trains_and_is_explained(corpus, load
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(code, vars(module))
     monkeypatch.setattr("personality.models.wide_cnn", module, raising=False)
+    for shape in ((10, 3, 224, 224), (1, 1, 30605), (1, 1, 1529, 26), (15, 1, 96, 64)):
+        assert module.WideCNN(shape, width=0.25)(torch.zeros(1, *shape[1:])).shape == (1, 5)
     data = SummarySpectrogram(corpus, **loading)
     model = instantiate({"_target_": target}, input_shape=data.input_shape, targets=data.targets)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}

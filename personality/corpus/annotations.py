@@ -12,12 +12,9 @@ import pandas as pd
 
 from personality.corpus.archives import Member
 from personality.corpus.files import File, base_name, open_file
-from personality.traits import TRAITS
+from personality.traits import TARGETS, TRAITS
 
 logger = logging.getLogger(__name__)
-
-TARGETS = (*TRAITS, "interview")
-"""What a label file may hold: the five traits, and whether the person would be invited to a job interview."""
 
 OFFICIAL_ORDER = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 CHALLENGE_SPELLING = {"videoname": "clip", "neurotisicm": "neuroticism"}

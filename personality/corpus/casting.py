@@ -6,8 +6,8 @@ import string
 import numpy as np
 import pandas as pd
 
-from personality.corpus.annotations import TARGETS
 from personality.corpus.base import SPLITS
+from personality.traits import TARGETS
 
 MEANS = np.array([0.566, 0.523, 0.476, 0.548, 0.520, 0.504])
 DEVIATIONS = np.array([0.147, 0.155, 0.152, 0.136, 0.154, 0.150])

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from personality.corpus.annotations import TARGETS, write_labels
+from personality.corpus.annotations import write_labels
 from personality.corpus.base import SPLITS
 from personality.corpus.casting import MEANING, cast
 from personality.corpus.first_impressions import LABEL_FILES, FirstImpressions
+from personality.traits import TARGETS
 
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions

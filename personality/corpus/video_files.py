@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from personality.corpus.base import Corpus
-from personality.features.media import Excerpt, MediaError, duration
-from personality.traits import TRAITS
+from personality.features.media import Excerpt, MediaError, time_span
+from personality.traits import TARGETS
 
 SECONDS = 15.3  # as in First Impressions
 
@@ -53,13 +53,14 @@ class VideoFiles(Corpus):
                 sources[name] = source
         if not sources:
             raise FileNotFoundError(f"There is no video in {', '.join(map(str, self.paths))}. Expected at least one.")
-        table = pd.DataFrame({"path": pd.Series(sources, dtype=object), **dict.fromkeys(TRAITS, np.nan)})
+        table = pd.DataFrame({"path": pd.Series(sources, dtype=object), **dict.fromkeys(TARGETS, np.nan)})
         return table.rename_axis("clip").sort_index()
 
 
 def _cut(file: Path) -> list[Excerpt | str]:
     try:
-        clips = max(1, round(duration(file) / SECONDS))
+        start, end = time_span(file)
     except MediaError:
         return [str(file)]
-    return [Excerpt(str(file), number * SECONDS, SECONDS) for number in range(clips)]
+    clips = max(1, round((end - start) / SECONDS))
+    return [Excerpt(str(file), start + number * SECONDS, SECONDS) for number in range(clips)]

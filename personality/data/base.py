@@ -4,7 +4,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
+from personality.data.cues import mask_cues
 from personality.features.cache import FeatureCache
 from personality.features.encoding import encode_sound
 from personality.features.media import RESAMPLER, MediaError, read_waveform
-from personality.traits import TRAITS, Axis, Place, Sample
+from personality.traits import Place, Sample
 
 log = logging.getLogger(__name__)
-
-EDGES = {  # columns of an evidence table that bound a cue along each axis
-    "time": ("start", "end"),
-    "frequency": ("low", "high"),
-    "height": ("top", "bottom"),
-    "width": ("left", "right"),
-}
-
 
 SPOKEN_RATE = 16_000  # Hz of the sound that is to be listened to: it keeps what a log-mel spectrogram shows
 
@@ -84,9 +77,10 @@ class TraitDataModule(LightningDataModule):
         super().__init__()
         if normalise not in self.normalisations:
             raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
-        if normalise == "patches" and input_shape[0] == 1:
+        if normalise == "patches" and 1 in (input_shape[0], draw):
             raise ValueError(
-                "Got normalise 'patches' for an input of one segment, which is alone at each position: expected 'clip'."
+                "Got normalise 'patches' for one segment a clip, which is alone at each position: expected 'clip', or "
+                "more segments to draw."
             )
         for name, value in {"batch_size": batch_size, "draw": draw, "segments": input_shape[0]}.items():
             if value is not None and value < 1:
@@ -155,7 +149,13 @@ class TraitDataModule(LightningDataModule):
     def clips(self, split: str) -> pd.DataFrame:
         """Table of a split's clips, read once: index `clip`, the video's `path`, a column for each trait."""
         if split not in self.tables:
-            self.tables[split] = self.corpus.clips(split)
+            table = self.corpus.clips(split)
+            if missing := [target for target in self.targets if target not in table]:
+                raise ValueError(
+                    f"The {split} clips of {self.corpus.name} have no labels of {', '.join(missing)}: expected targets "
+                    f"among {', '.join(self.corpus.targets)}."
+                )
+            self.tables[split] = table
         return self.tables[split]
 
     def open(self, split: str) -> FeatureCache:
@@ -229,7 +229,7 @@ class TraitDataModule(LightningDataModule):
     def normalise(self, sample: Sample) -> Sample:
         """Turn a batch as it is on disk into a model's inputs, where it lies, which in training is the accelerator."""
         if self.normalisation == "none":
-            return self.cut(sample)
+            return sample._replace(inputs=self.cut(sample).inputs.float())
         inputs = self.cut(sample).inputs.float()
         over = (1,) if self.normalisation == "patches" else tuple(range(1, inputs.ndim))
         real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(sample.segments).unsqueeze(1)
@@ -273,16 +273,7 @@ class TraitDataModule(LightningDataModule):
         name = self.clips(split).index[clip]
         if name not in self._cues.groups:
             return {}
-        start, end, axes = self.place(split, clip, segment)
-        modality = "sound" if any(axis.name == "frequency" for axis in axes) else "picture"
-        cues = self._cues.get_group(name)
-        cues = cues[(cues["modality"] == modality) & (cues["start"] <= end) & (cues["end"] > start)]
-        masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
-        for cue in cues.to_dict("records"):
-            if cue["trait"] in masks:
-                inside = [(cue[low] <= axis.values) & (axis.values <= cue[high]) for axis, low, high in _edges(axes)]
-                masks[cue["trait"]] |= reduce(np.logical_and.outer, inside)
-        return masks
+        return mask_cues(self._cues.get_group(name), self.place(split, clip, segment))
 
     @cached_property
     def _cues(self) -> Any:
@@ -314,7 +305,3 @@ class ClipDataset(Dataset[Sample]):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _edges(axes: Sequence[Axis]) -> list[tuple[Axis, str, str]]:
-    return [(axis, *EDGES[axis.name]) for axis in axes]

@@ -12,8 +12,8 @@ from personality.features import audio, media
 from personality.traits import Axis, Place
 
 
-def extract(path: str, segments: int | None) -> dict[str, np.ndarray]:
-    """Compute the log-mel patches of a file's sound, `(patches, 1, 96, 64)`: at most `segments` of them, or all."""
+def extract(path: str, segments: int) -> dict[str, np.ndarray]:
+    """Compute the log-mel patches of a file's sound, `(patches, 1, 96, 64)`: at most `segments` of them."""
     waveform = media.read_waveform(path, audio.RATE)
     return {"inputs": audio.clip_spectrogram(torch.from_numpy(waveform))[:segments].numpy()}
 

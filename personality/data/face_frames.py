@@ -67,6 +67,8 @@ class FaceFrames(TraitDataModule):
             )
         if jitter and not crop:
             raise ValueError("Got a jitter but no crop: choose a crop below the size, which leaves room to move.")
+        if detector not in ("whole", "upper"):
+            faces.load_detector(detector)  # or an error, before each clip fails by it
         super().__init__(
             corpus,
             partial(extract, frames=frames, size=size, detector=detector),

@@ -1,5 +1,6 @@
 """How good the scores are: measures, baselines, intervals, and tools for files of predictions."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from personality.evaluation.calibration import calibration, rescale
@@ -10,9 +11,11 @@ from personality.evaluation.predictions import read_predictions, read_traits, wr
 from personality.evaluation.results import compare, evaluate
 
 if TYPE_CHECKING:
+    from personality.evaluation.metrics_file import MetricsFile
     from personality.evaluation.save_results import SaveResults
 
 __all__ = [
+    "MetricsFile",
     "SaveResults",
     "TraitMetrics",
     "calibration",
@@ -29,11 +32,14 @@ __all__ = [
     "write_predictions",
 ]
 
+LAZY = {
+    "MetricsFile": "personality.evaluation.metrics_file",
+    "SaveResults": "personality.evaluation.save_results",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the callback on first use: files of predictions are measured without Lightning."""
-    if name != "SaveResults":
+    """Import what works within a trainer on first use: files of predictions are measured without Lightning."""
+    if name not in LAZY:
         raise AttributeError(f"module 'personality.evaluation' has no attribute {name!r}")
-    from personality.evaluation.save_results import SaveResults
-
-    return SaveResults
+    return getattr(import_module(LAZY[name]), name)

@@ -5,8 +5,9 @@ from torch import Tensor
 
 from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
 from personality.evaluation.metrics import moments
-from personality.evaluation.predictions import TARGETS, labels_of, measurable
+from personality.evaluation.predictions import labels_of, measurable
 from personality.evaluation.tables import listed
+from personality.traits import TARGETS
 
 
 def calibration_from_sums(sums: Tensor) -> dict[str, Tensor]:
@@ -63,7 +64,8 @@ def rescale(predictions: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame
     line = calibration_from_sums(sums_of([validation], labels, None).sum(0))
     slope, intercept = (pd.Series(line[name][0].numpy(), index=labels.columns) for name in ("slope", "intercept"))
     targets = [target for target in TARGETS if target in predictions]
-    unknown = [target for target in targets if slope.reindex(targets).isna()[target]]
+    slope = slope.reindex(targets)
+    unknown = [*slope.index[slope.isna()]]
     if unknown:
         raise ValueError(
             f"The validation predictions cannot tell how to rescale {listed(unknown, 6)}. Expected labels for it, and "

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from personality.evaluation.predictions import TARGETS, agreed_labels, measurable
+from personality.evaluation.predictions import agreed_labels, measurable
+from personality.traits import TARGETS
 
 
 def fuse(several: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> pd.DataFrame:

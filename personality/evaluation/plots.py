@@ -45,7 +45,7 @@ def draw_results(path: Path, models: Mapping[str, pd.DataFrame], train: pd.DataF
 
 def draw_scores(axes: Axes, predictions: pd.DataFrame, trait: str, train: pd.DataFrame | None, colour: str) -> None:
     """Draw what a trait was scored against how it was labelled, clip by clip."""
-    there = measurable(predictions)
+    there = measurable(predictions) & labels_of(predictions)[trait].notna()
     score, label = (table.loc[there, trait].to_numpy() for table in (scores_of(predictions), labels_of(predictions)))
     axes.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
     if train is not None:

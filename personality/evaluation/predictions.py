@@ -13,9 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from personality.evaluation.tables import counted, listed, numbers, read_table, refuse_doubled
-from personality.traits import TRAITS
+from personality.traits import TARGETS, TRAITS
 
-TARGETS = (*TRAITS, "interview")
 COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_spread") for target in TARGETS), "segments")
 
 

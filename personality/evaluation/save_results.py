@@ -6,6 +6,7 @@ Trainer(callbacks=[SaveResults()]).test(model, data)
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,10 @@ class SaveResults(Callback):
         write_predictions(folder / f"predictions_{split}.csv", predictions)
         if clips[targets].isna().all(axis=None):
             return
-        train = data.clips("train")[targets]
-        train.to_csv(folder / "labels_train.csv", index_label="clip")
+        train = None
+        with suppress(FileNotFoundError):  # without the training clips there is nothing to stand beside
+            train = data.clips("train")[targets]
+            train.to_csv(folder / "labels_train.csv", index_label="clip")
         results = evaluate(predictions, train)
         results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
         text = "\n".join([results_text(results), "", *remarks(predictions, train)])

@@ -116,7 +116,7 @@ def _kept(values: np.ndarray, place: Place) -> np.ndarray:
     return values.mean(tuple(first + number for number, name in enumerate(names) if name != "frequency"))
 
 
-def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place, planted: np.ndarray | None) -> None:
+def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place, planted: np.ndarray) -> None:
     """Draw the average evidence of high-scoring beside low-scoring clips: over Hz, or over the face.
 
     Args:
@@ -124,11 +124,11 @@ def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place
         title: Its title.
         groups: High, then low.
         place: Of one of their segments: it tells what the space is.
-        planted: `(*kept)`, how often a planted cue lies there, if that is known; its centre is outlined.
+        planted: `(*kept)`, how often a planted cue lies there, 0 where nobody knows; its centre is outlined.
     """
     figure = Figure(figsize=(11, 3.6))
     figure.suptitle(title, fontsize=10, parse_math=False)
-    mask = None if planted is None or not planted.any() else planted > planted.max() / 2
+    mask = None if not planted.any() else planted > planted.max() / 2
     if is_photograph(place):
         _draw_faces(figure, groups, place, mask)
     else:

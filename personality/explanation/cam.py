@@ -100,6 +100,10 @@ def occlusion(model: Any, inputs: Tensor, window: int = 16, stride: int = 8, bat
         stride: From one window to the next; along a single dimension `stride * window`.
         batch: How many covered inputs are scored at once.
     """
+    if not 0 < stride <= window:
+        raise ValueError(
+            f"Got a stride of {stride} for windows of {window}: expected 1 to {window}, else there are gaps."
+        )
     space = inputs.shape[2:]
     length, step = (window, stride) if len(space) == 2 else (window**2, stride * window)
     lengths = [min(length, size) for size in space]
@@ -129,15 +133,15 @@ def random_map(model: Any, inputs: Tensor) -> Evidence:
     with _as_it_predicts(model), torch.no_grad():
         activations = model.features(inputs)
         score = _score(model, activations)
-    seeds = (inputs.double().flatten(1).sum(1).abs() * 1e6).long().tolist()
+    seeds = (inputs.cpu().double().flatten(1).sum(1).abs() * 1e6).long().tolist()
     shape = (score.shape[1], *activations.shape[2:])
     maps = [torch.randn(shape, generator=torch.Generator().manual_seed(seed % 2**31)) for seed in seeds]
     return _with_rest(torch.stack(maps).to(score), score)
 
 
-def best(model: Any, inputs: Tensor) -> Evidence:
+def best(model: Any, inputs: Tensor, **words: Any) -> Evidence:
     """Explain by the method that tells the most of this model: the one it names in `explained_by`."""
-    return METHODS[model.explained_by](model, inputs)
+    return METHODS[model.explained_by](model, inputs, **words)
 
 
 METHODS: dict[str, Method] = {
@@ -148,6 +152,20 @@ METHODS: dict[str, Method] = {
     "occlusion": occlusion,
     "random_map": random_map,
 }
+
+
+def check(method: Method, model: Any) -> None:
+    """Try a method on an empty input, so that one that cannot explain a model is refused before there is work to lose.
+
+    Raises:
+        ValueError: It does not suit this model, or has no such word.
+    """
+    if name_of(method, model) == "occlusion":  # asks nothing of a model, and takes its time
+        return
+    try:
+        method(model, torch.zeros(1, *model.input_shape[1:], device=model.device))
+    except TypeError as error:
+        raise ValueError(f"{type(model).__name__} cannot be explained as asked: {error}.") from error
 
 
 def name_of(method: Method, model: Any) -> str:

@@ -103,11 +103,11 @@ def measure(
         for start in range(0, len(chosen[target]), BATCH):
             segments = chosen[target][start : start + BATCH]
             inputs, _ = read(model, data, split, segments)
-            blank = inputs.mean(0, keepdim=True).expand_as(inputs) if inputs.shape[1] == 3 else cam.absent(inputs)
-            for name in [*methods, CONTROL]:
-                found = methods[own if name == CONTROL else name](model, inputs).maps
-                shown = (target + 1) % len(data.targets) if name == CONTROL else target
-                maps = cam.resize(found, tuple(inputs.shape[2:]))[:, shown]
+            blank = cam.absent(inputs)
+            found = {name: method(model, inputs).maps for name, method in methods.items()}
+            found[CONTROL] = found[own].roll(-1, dims=1)
+            for name, of_all in found.items():
+                maps = cam.resize(of_all[:, target : target + 1], tuple(inputs.shape[2:]))[:, 0]
                 with torch.inference_mode():
                     highest = curve(model, inputs, maps, target, blank)
                     lowest = curve(model, inputs, -maps, target, blank)
@@ -135,6 +135,12 @@ def randomised(
         correlation of the map with that of the trained model, as `similarity`, and `pointing`. A map that explains the
         model, not the input alone, ends near 0.
     """
+    batches = []
+    for target, trait in enumerate(data.targets):
+        for start in range(0, len(chosen[target]), BATCH):
+            segments = chosen[target][start : start + BATCH]
+            inputs, _ = read(model, data, split, segments)
+            batches.append((target, trait, segments, inputs, method(model, inputs).maps[:, target].cpu()))
     with torch.inference_mode(False):  # a validation may have switched it on, and methods differentiate
         changed = copy.deepcopy(model)
     layers = [layer for layer in changed.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)][::-1]
@@ -149,25 +155,14 @@ def randomised(
                 layer.weight.data.copy_(fresh)
             if count not in stages:
                 continue
-            for target, trait in enumerate(data.targets):
-                for start in range(0, len(chosen[target]), BATCH):
-                    segments = chosen[target][start : start + BATCH]
-                    inputs, _ = read(model, data, split, segments)
-                    true, other = (method(each, inputs).maps[:, target].cpu() for each in (model, changed))
-                    likeness = _rank_correlation(true.flatten(1), other.flatten(1))
-                    enlarged = cam.resize(other[:, None], tuple(inputs.shape[2:]))[:, 0].numpy()
-                    for place, (clip, segment) in enumerate(segments):
-                        mask = data.evidence(split, int(clip), int(segment)).get(
-                            trait, np.zeros(enlarged.shape[1:], bool)
-                        )
-                        row = {
-                            "layers": count,
-                            "trait": trait,
-                            "clip": data.clips(split).index[clip],
-                            "segment": segment,
-                        }
-                        found = {"similarity": float(likeness[place]), "pointing": pointing(enlarged[place], mask)}
-                        rows.append(row | found)
+            for target, trait, segments, inputs, true in batches:
+                other = method(changed, inputs).maps[:, target].cpu()
+                likeness = _rank_correlation(true.flatten(1), other.flatten(1))
+                maps = cam.resize(other[:, None], tuple(inputs.shape[2:]))[:, 0].numpy()
+                for place, (clip, segment) in enumerate(segments):
+                    mask = data.evidence(split, int(clip), int(segment)).get(trait, np.zeros(maps.shape[1:], bool))
+                    row = {"layers": count, "trait": trait, "clip": data.clips(split).index[clip], "segment": segment}
+                    rows.append(row | {"similarity": float(likeness[place]), "pointing": pointing(maps[place], mask)})
     return pd.DataFrame(rows)
 
 
@@ -178,11 +173,10 @@ def save(
 
     `faithfulness.csv` and `sanity.csv` hold the means with their intervals, `*_clips.csv` what was measured on each.
     """
-    first = cam.name_of(method, model)
-    rest = [
-        name for name in cam.METHODS if name != first and (name != "class_activation" or first == "class_activation")
-    ]
-    methods: dict[str, cam.Method] = {first: method} | {name: cam.METHODS[name] for name in rest}
+    methods: dict[str, cam.Method] = {cam.name_of(method, model): method}
+    for name, other in cam.METHODS.items():
+        if name != "class_activation" or model.explained_by == name:
+            methods.setdefault(name, other)
     measured = measure(model, data, split, chosen, methods)
     sanity = randomised(model, data, split, chosen, method)
     for name, table, by in [("faithfulness", measured, "method"), ("sanity", sanity, "layers")]:

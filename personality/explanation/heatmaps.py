@@ -78,21 +78,29 @@ class SaveHeatmaps(Callback):
             raise ValueError(f"Got top {top}: expected at least 1 clip a trait.")
         self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
         self.average, self.faithfulness = average, faithfulness
-        self.extremes: tuple[Highest, Highest] | None = None
+        self.selections: tuple[Highest, Highest, Highest] | None = None  # to show, of high clips, of low clips
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a run whose clips could not be found again afterwards."""
         if trainer.datamodule is None:  # type: ignore[attr-defined]
             raise ValueError("SaveHeatmaps reads the best clips again: pass the trainer a datamodule, not dataloaders.")
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a method that does not suit the model, before the training and not after it."""
+        cam.check(self.method, pl_module)
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new selection."""
         fitting = trainer.state.fn == TrainerFn.FITTING
         due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        self.extremes = None
+        self.selections = None
         if not trainer.sanity_checking and (due or not fitting):
             targets = len(trainer.datamodule.targets)  # type: ignore[attr-defined]
-            self.extremes = Highest(targets, self.top, self.all_segments), Highest(targets, self.top)
+            self.selections = (
+                Highest(targets, self.top, self.all_segments),
+                Highest(targets, self.top),
+                Highest(targets, self.top),
+            )
 
     def on_validation_batch_end(
         self,
@@ -104,23 +112,26 @@ class SaveHeatmaps(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Let the clips of a batch compete."""
-        if self.extremes is not None:
-            found = outputs["scores"], outputs["weights"], torch.as_tensor(batch.clip)
-            candidates = self._candidates(*(tensor.cpu() for tensor in found))
-            for extreme, sign in zip(self.extremes, (1, -1), strict=True):
-                extreme.add(candidates * [sign, 1, 1, 1])
+        if self.selections is not None:
+            scores, weights, clip = outputs["scores"].cpu(), outputs["weights"].cpu(), torch.as_tensor(batch.clip).cpu()
+            shown, high, low = self.selections
+            clips = _candidates(scores, weights, clip)
+            shown.add(_candidates(scores, weights, clip, all_segments=True) if self.all_segments else clips)
+            high.add(clips)
+            low.add(clips * [-1, 1, 1, 1])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the selections of all processes together; one process draws."""
-        if self.extremes is None:
+        if self.selections is None:
             return
-        for extreme in self.extremes:
-            everywhere = torch.as_tensor(pl_module.all_gather(torch.from_numpy(extreme.rows)))
-            for rows in everywhere.view(-1, *extreme.rows.shape):
-                extreme.add(rows.cpu().numpy())
+        if trainer.world_size > 1:
+            for selection in self.selections:
+                everywhere = torch.as_tensor(pl_module.all_gather(torch.from_numpy(selection.rows)))
+                for rows in everywhere:
+                    selection.add(rows.cpu().numpy())
         if trainer.is_global_zero:
-            self._draw(trainer, pl_module, *(extreme.rows for extreme in self.extremes))
-        self.extremes = None
+            self._draw(trainer, pl_module, *(selection.rows for selection in self.selections))
+        self.selections = None
 
     on_test_start, on_test_batch_end, on_test_epoch_end = (
         on_validation_start,
@@ -128,31 +139,35 @@ class SaveHeatmaps(Callback):
         on_validation_epoch_end,
     )
 
-    def _candidates(self, scores: Tensor, weights: Tensor, clips: Tensor) -> np.ndarray:
-        """Turn a batch's scores `(B, S, targets)` into rows `(targets, n, 4)` for `Highest`."""
-        scores, weights = scores.double(), weights.double()
-        whole = torch.einsum("bst,bs->tb", scores, weights).unsqueeze(2)
-        each = scores.masked_fill(weights.unsqueeze(2) == 0, float("nan")).permute(2, 0, 1)
-        segment = torch.arange(each.shape[2], device=each.device).expand_as(each)
-        if not self.all_segments:
-            segment = each.nan_to_num(nan=-torch.inf).argmax(2, keepdim=True)
-            each = each.gather(2, segment)
-        clip = clips.view(1, -1, 1).expand_as(each)
-        rank_by = each if self.all_segments else whole.expand_as(each)
-        return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).numpy()
-
-    def _draw(self, trainer: Trainer, model: LightningModule, highest: np.ndarray, lowest: np.ndarray) -> None:
+    def _draw(
+        self, trainer: Trainer, model: LightningModule, shown: np.ndarray, high: np.ndarray, low: np.ndarray
+    ) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = data.test_split if trainer.state.fn == TrainerFn.TESTING else "val"
         folder = Path(trainer.default_root_dir) / "heatmaps" / split
         if trainer.state.fn == TrainerFn.FITTING:
             folder = folder.with_name(f"{split}_epoch_{trainer.current_epoch:03d}")
-        save_gallery(folder, model, data, split, highest, self.method)
+        save_gallery(folder, model, data, split, shown, self.method)
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.average and folder.exists():
-            count = min(self.top, max(1, len(data.usable(split)) // 4))
-            sides = np.stack([rows[:, :count, 1].astype(int) for rows in (highest, lowest)])
+            scored = int(np.isfinite(high[..., 0]).sum(1).min())
+            count = min(scored, max(1, len(data.usable(split)) // 4))
+            sides = np.stack([rows[:, :count, 1].astype(int) for rows in (high, low)])
             save_average_evidence(folder, model, data, split, sides, self.method)
         if self.faithfulness and folder.exists():
-            chosen = [rows[np.isfinite(rows[:, 0]), 1:3].astype(int) for rows in highest]
+            chosen = [rows[np.isfinite(rows[:, 0]), 1:3].astype(int) for rows in shown]
             faithfulness.save(folder, model, data, split, chosen, self.method)
+
+
+def _candidates(scores: Tensor, weights: Tensor, clips: Tensor, all_segments: bool = False) -> np.ndarray:
+    """Turn a batch's scores `(B, S, targets)` into rows `(targets, n, 4)` for `Highest`."""
+    scores, weights = scores.double(), weights.double()
+    whole = torch.einsum("bst,bs->tb", scores, weights).unsqueeze(2)
+    each = scores.masked_fill(weights.unsqueeze(2) == 0, float("nan")).permute(2, 0, 1)
+    segment = torch.arange(each.shape[2]).expand_as(each)
+    if not all_segments:
+        segment = each.nan_to_num(nan=-torch.inf).argmax(2, keepdim=True)
+        each = each.gather(2, segment)
+    clip = clips.view(1, -1, 1).expand_as(each)
+    rank_by = each if all_segments else whole.expand_as(each)
+    return torch.stack([rank_by, clip, segment, each], dim=3).flatten(1, 2).numpy()

@@ -20,6 +20,8 @@ KEPT = 0.8
 """The original's view keeps what lies at or above this share of a map's own range."""
 SHAPE = 11 / 3.2
 """Width over height of a single picture."""
+PANELS = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84, "wspace": 0.2}
+"""Where they stand in a single picture, in Matplotlib's words."""
 POINTS = 1500
 """Of a long spectrum that are drawn: more than a picture has pixels."""
 
@@ -72,23 +74,22 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
     if any(heatmap.waveform is not None for heatmap in heatmaps):
         titles.insert(0, "waveform")
     figure = Figure(figsize=(3.2 * SHAPE, 3.2))
-    edges = {"left": 0.05, "right": 0.915, "bottom": 0.14, "top": 0.84}
-    panels = figure.subplots(1, len(titles), gridspec_kw={"wspace": 0.2, **edges})
-    for axes, title in zip(panels, titles, strict=True):
+    row = figure.subplots(1, len(titles), gridspec_kw=PANELS)
+    for axes, title in zip(row, titles, strict=True):
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=7)
     colour_bar(figure, limit, figure.add_axes((0.93, 0.2, 0.01, 0.56)))
     for path, heatmap in zip(paths, heatmaps, strict=True):
         title = f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   ")
         figure.suptitle(title, fontsize=9, parse_math=False)
-        for drawn in [artist for axes in panels for artist in (*axes.images, *axes.collections)]:
+        for drawn in [artist for axes in row for artist in (*axes.images, *axes.collections)]:
             drawn.remove()
         if heatmap.waveform is not None:
-            draw_waveform(panels[0], heatmap.place, heatmap.waveform)
-        draw_input(panels[-3], heatmap)
-        draw_map(panels[-2], heatmap, limit)
-        draw_peak(panels[-1], heatmap)
-        for axes in panels[-2:]:
+            draw_waveform(row[0], heatmap.place, heatmap.waveform)
+        draw_input(row[-3], heatmap)
+        draw_map(row[-2], heatmap, limit)
+        draw_peak(row[-1], heatmap)
+        for axes in row[-2:]:
             axes.set(yticks=[], ylabel="")  # those of the first
         save_picture(figure, path, dpi=90)
 
@@ -220,7 +221,7 @@ def colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
 
 def panels(count: int) -> list[tuple[float, float, float, float]]:
     """Say where `draw_heatmaps` puts its panels: left, top, right, bottom of each, as shares of the picture."""
-    left, right, top, bottom, gap = 0.05, 0.915, 1 - 0.84, 1 - 0.14, 0.2
-    width = (right - left) / (count + gap * (count - 1))
-    lefts = [left + width * (1 + gap) * number for number in range(count)]
-    return [(x, top, x + width, bottom) for x in lefts]
+    gap = PANELS["wspace"]
+    width = (PANELS["right"] - PANELS["left"]) / (count + gap * (count - 1))
+    lefts = [PANELS["left"] + width * (1 + gap) * number for number in range(count)]
+    return [(left, 1 - PANELS["top"], left + width, 1 - PANELS["bottom"]) for left in lefts]

@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from personality.evaluation.metrics import MEASURES
 from personality.explanation.pictures import SHAPE, panels
 from personality.traits import TRAITS, source_id
 
 log = logging.getLogger(__name__)
 
-MEASURES = ("accuracy", "r2", "pcc", "ccc", "mse", "skill")
 CURVES = {"loss in training": ["train/loss"], "PCC and skill in validation": ["val/pcc", "val/skill"]}
 """What is drawn over epochs, from `metrics.csv`."""
 FLOOR = -0.5
@@ -107,12 +107,13 @@ def _results(path: Path) -> list[tuple[str, list[tuple[str, list[tuple[float, fl
     table = pd.read_csv(path)
     table = table[(table["target"] == "mean") & table["measure"].isin(MEASURES)]
     found = []
-    for (over, clips, sources), part in table.groupby(["over", "labelled", "sources"], sort=False):
+    for (over, clips, labelled, sources), part in table.groupby(["over", "clips", "labelled", "sources"], sort=False):
         rows = []
         for row, cells in part.groupby("row", sort=False):
             values = cells.set_index("measure").reindex(MEASURES)[["value", "low", "high"]]
             rows.append((str(row), [(float(value), float(low), float(high)) for value, low, high in values.to_numpy()]))
-        found.append((f"{over}: {clips} clips from {sources} sources", rows))
+        of = f"{clips}" if clips == labelled else f"{clips} of {labelled}"
+        found.append((f"{over}: {of} clips from {sources} sources", rows))
     return found
 
 

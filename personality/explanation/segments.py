@@ -42,4 +42,4 @@ def read(model: LightningModule, data: Any, split: str, segments: np.ndarray) ->
     clips, places = segments.T
     sample, rows = data.fetch(split, clips), np.arange(len(clips))
     inputs = data.normalise(data.transfer_batch_to_device(sample, model.device, 0)).inputs
-    return inputs[rows, places], data.cut(sample).inputs.numpy()[rows, places]
+    return inputs[rows, places], data.cut(sample).inputs[rows, places].cpu().numpy()

@@ -129,15 +129,14 @@ def spectrum(waveform: Tensor, scale: Scale = "magnitude") -> Tensor:
     0
     """
     _expect(waveform, 1, SPECTRUM_RATE)
+    _expect_scale(scale)
     waveform = pad(waveform.double(), (0, SPECTRUM_SAMPLES - len(waveform)))
     if scale == "real":
         values = torch.fft.fft(waveform).real
     elif scale == "magnitude":
         values = torch.fft.rfft(waveform).abs()
-    elif scale == "log":
-        values = torch.log(torch.fft.rfft(waveform).abs() + LOG_OFFSET)
     else:
-        raise ValueError(f"Expected a scale among {', '.join(get_args(Scale))}, but got {scale!r}")
+        values = torch.log(torch.fft.rfft(waveform).abs() + LOG_OFFSET)
     return values.float()[None, None]
 
 
@@ -200,6 +199,7 @@ def spectrum_frequencies(scale: Scale = "magnitude") -> np.ndarray:
     >>> spectrum_frequencies()[[0, -1]]
     array([   0., 2000.])
     """
+    _expect_scale(scale)
     bins = SPECTRUM_SAMPLES if scale == "real" else SPECTRUM_SAMPLES // 2 + 1
     return np.arange(bins) * SPECTRUM_RATE / SPECTRUM_SAMPLES
 
@@ -240,6 +240,11 @@ def triangles(positions: Tensor, edges: Tensor) -> Tensor:
     rising = (positions[:, None] - start) / (peak - start)
     falling = (end - positions[:, None]) / (end - peak)
     return torch.minimum(rising, falling).clamp(min=0)
+
+
+def _expect_scale(scale: str) -> None:
+    if scale not in get_args(Scale):
+        raise ValueError(f"Expected a scale among {', '.join(get_args(Scale))}, but got {scale!r}")
 
 
 def _expect(waveform: Tensor, samples: int, rate: int) -> None:

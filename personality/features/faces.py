@@ -47,7 +47,7 @@ def find_faces(frames: np.ndarray, detector: str = "haar") -> tuple[np.ndarray, 
     if detector == "upper":
         margin = max(0, 1 - height / width) / 2
         return np.tile([margin, 0.0, 1 - margin, min(1, width / height)], (count, 1)), np.ones(count, bool)
-    detect = _detector(detector)
+    detect = load_detector(detector)
     faces, found = _follow([_seen(frame, detect) for frame in frames])
     if not found.any():
         faces[:] = width / 2, height / 2, max(height, width)
@@ -56,6 +56,21 @@ def find_faces(frames: np.ndarray, detector: str = "haar") -> tuple[np.ndarray, 
     left = np.clip(x - side / 2, 0, width - side)
     top = np.clip(y - side / 2, 0, height - side)
     return np.stack([left, top, left + side, top + side], axis=1) / [width, height, width, height], found
+
+
+@cache  # loading takes longer than a frame
+def load_detector(name: str) -> Detector:
+    """Load a detector that looks for faces: "haar" or the path of a YuNet model.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        ValueError: The name is another, or the file is no YuNet model.
+    """
+    if name == "haar":
+        return _haar()
+    if name.endswith(".onnx"):
+        return _yunet(name)
+    raise ValueError(f"Expected a detector haar, whole, upper or the path of a YuNet model (.onnx), but got {name!r}")
 
 
 def crop_faces(frames: np.ndarray, boxes: np.ndarray, size: int = 224) -> np.ndarray:
@@ -112,15 +127,6 @@ def _follow(seen: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         followed[~found] = np.median(followed[found], axis=0)
         followed[:, 2] = np.median(followed[found, 2])
     return followed, found
-
-
-@cache  # loading takes longer than a frame
-def _detector(name: str) -> Detector:
-    if name == "haar":
-        return _haar()
-    if name.endswith(".onnx"):
-        return _yunet(name)
-    raise ValueError(f"Expected a detector haar, whole, upper or the path of a YuNet model (.onnx), but got {name!r}")
 
 
 def _haar() -> Detector:

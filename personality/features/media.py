@@ -23,7 +23,7 @@ class Excerpt(NamedTuple):
 
     path: str
     start: float
-    """Seconds after the beginning of the file."""
+    """In seconds on the clock of the file, which need not begin at 0: that of a recorded broadcast seldom does."""
     seconds: float
 
 
@@ -88,7 +88,7 @@ def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = No
 
     Returns:
         The frames, `(count, height, width, 3)` uint8 RGB, and when each appeared, `(count,)` float64 seconds after the
-        first frame of the file.
+        beginning: the first frame of the file, or the start of the excerpt.
 
     Raises:
         MediaError: The file cannot be decoded or has no picture.
@@ -143,17 +143,22 @@ def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tupl
     raise MediaError(f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?") from failure
 
 
-def duration(path: str | Path) -> float:
-    """Tell how long a file is, in seconds.
+def time_span(path: str | Path) -> tuple[float, float]:
+    """Tell when a file begins and when it ends, in seconds on its own clock.
 
     Raises:
         MediaError: The file cannot be opened, or does not say.
     """
     for kind in KINDS:
         with suppress(MediaError), _packets(path, kind) as packets:
-            stamps = [(p.pts + (p.duration or 0)) * p.time_base for p in packets if p.pts is not None and p.time_base]
-            if stamps:
-                return float(max(stamps))
+            spans = [
+                (float(packet.pts * packet.time_base), float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                for packet in packets
+                if packet.pts is not None and packet.time_base
+            ]
+            if spans:
+                start, end = min(spans)[0], max(end for _, end in spans)
+                return max(0.0, start), end  # what lies before 0 is for the decoder to warm up
     raise MediaError(f"{path} has neither sound nor picture that can be decoded; is it a complete video?")
 
 

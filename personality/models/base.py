@@ -183,7 +183,7 @@ class TraitRegressor(LightningModule):
         """Two groups of parameters, the trunk's and the head's, and the schedule."""
         groups: list[dict[str, Any]] = [
             {"params": list(part.parameters()), "lr": lr}
-            for part, lr in [(self.features, self.trunk_lr or self.lr), (self.head, self.lr)]
+            for part, lr in [(self.features, self.lr if self.trunk_lr is None else self.trunk_lr), (self.head, self.lr)]
             if any(parameter.requires_grad for parameter in part.parameters())
         ]
         extra: dict[str, Any] = {"momentum": 0.9} if self.optimiser == "sgd" else {}

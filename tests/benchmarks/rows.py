@@ -1,5 +1,6 @@
 """Clips that exist as features alone: synthetic numbers of the real shapes."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -52,3 +53,24 @@ def synthetic(kind, cache, train=64, val=16, test=16, **words):
     data.prepare_data()
     data.setup()
     return data
+
+
+def beside(benchmark, ours, other, rounds):
+    """Time two ways in turn, so that what else goes on in the machine meets both; the first turn is for warming up.
+
+    The benchmark's own figures are of `ours`. How many times as fast it is as `other` is printed (`pytest -s`) and kept
+    in `extra_info`: the median over the turns, the lowest and the highest.
+    """
+    seconds = []
+
+    def time_other():
+        start = time.perf_counter()
+        other()
+        seconds.append(time.perf_counter() - start)
+
+    ours()
+    other()
+    benchmark.pedantic(ours, setup=time_other, rounds=rounds)
+    ratios = np.divide(seconds, benchmark.stats.stats.data)
+    benchmark.extra_info["times as fast"] = [round(float(np.quantile(ratios, q)), 3) for q in (0.5, 0, 1)]
+    print(f"\n{benchmark.name}: {np.median(ratios):.3f} times as fast ({ratios.min():.3f} to {ratios.max():.3f})")

@@ -3,65 +3,78 @@
 import pytest
 import torch
 from pytorch_lightning import Trainer
-from rows import QUIET
+from rows import QUIET, beside, synthetic
 
-from personality.models import DAN, CamCNN
+from personality import data as inputs
+from personality.models import DAN, CamCNN, RegularCNN
 
 BATCH, CLIPS, EPOCHS = 8, 256, 4
 KINDS = {"clip spectrograms": ("spectrograms", CamCNN), "faces": ("portraits", DAN)}
 
 
-def model_of(data, kind):
-    torch.manual_seed(0)
-    return kind(data.input_shape, width=0.25, batch_norm=True)
+def loop_over(model, batches, **words):
+    """One epoch of a loop that does nothing but learn, over batches that lie in memory."""
+    optimiser = torch.optim.AdamW(model.parameters(), **words)
 
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("way", ["through Lightning", "bare loop"])
-def test_four_epochs_of_256_clips(benchmark, request, kind, way):
-    benchmark.group = f"four epochs of 256 {kind}"
-    fixture, build = KINDS[kind]
-    data = request.getfixturevalue(fixture)
-    data.batch_size = BATCH
-    if way == "bare loop":
-        data.trainer = None
-        model = model_of(data, build).train()
-        batches = [data.normalise(data.fetch("train", range(n, n + BATCH), data.draw)) for n in range(0, CLIPS, BATCH)]
-        optimiser = torch.optim.AdamW(model.parameters(), fused=True)
-
-        def epoch():
-            for batch in batches:
-                scores = model(batch.inputs.flatten(0, 1)).unflatten(0, batch.inputs.shape[:2])
-                loss = (scores - batch.traits[:, None]).square().mean()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-
-        benchmark.pedantic(lambda: [epoch() for _ in range(EPOCHS)], rounds=2, warmup_rounds=1)
-    else:
-
-        def run():
-            trainer = Trainer(accelerator="cpu", max_epochs=EPOCHS, limit_val_batches=0, **QUIET)
-            trainer.fit(model_of(data, build), data)
-
-        benchmark.pedantic(run, rounds=2, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("way", ["batches of 8, channels last", "one clip a step, default layout"])
-def test_training_steps_over_16_clips(benchmark, spectrograms, way):
-    benchmark.group = "training over 16 clip spectrograms"
-    spectrograms.trainer = None
-    model = CamCNN(spectrograms.input_shape).train()
-    size = 8 if way.startswith("batches") else 1
-    model.to(memory_format=torch.channels_last if size == 8 else torch.contiguous_format)
-    batches = [spectrograms.normalise(spectrograms.fetch("train", range(n, n + size), 3)) for n in range(0, 16, size)]
-    optimiser = torch.optim.AdamW(model.parameters(), fused=size == 8)
-
-    def steps():
+    def epoch():
         for batch in batches:
-            loss = (model(batch.inputs.flatten(0, 1)) - batch.traits.repeat_interleave(3, 0)).square().mean()
+            scores = model(batch.inputs.flatten(0, 1)).unflatten(0, batch.inputs.shape[:2])
+            loss = (scores - batch.traits[:, None]).square().mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
 
-    benchmark.pedantic(steps, rounds=6, warmup_rounds=1)
+    return epoch
+
+
+def batches_of(data, size, clips):
+    data.trainer = None
+    return [data.normalise(data.fetch("train", range(n, n + size), data.draw)) for n in range(0, clips, size)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_four_epochs_of_256_clips_beside_a_bare_loop(benchmark, request, kind):
+    fixture, build = KINDS[kind]
+    data = request.getfixturevalue(fixture)
+    data.batch_size = BATCH
+
+    def new():
+        torch.manual_seed(0)
+        return build(data.input_shape, width=0.25, batch_norm=True).train()
+
+    def through_lightning():
+        Trainer(accelerator="cpu", max_epochs=EPOCHS, limit_val_batches=0, **QUIET).fit(new(), data)
+
+    epoch = loop_over(new(), batches_of(data, BATCH, CLIPS), fused=True)
+    beside(benchmark, through_lightning, lambda: [epoch() for _ in range(EPOCHS)], rounds=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "build", "words"),
+    [
+        ("ClipSpectrogram", CamCNN, {"draw": 3}),
+        ("ClipSpectrogram", RegularCNN, {"draw": 3}),
+        ("SummarySpectrogram", CamCNN, {}),
+        ("SummarySpectrogram", RegularCNN, {}),
+        ("RawWavFFT", CamCNN, {}),
+        ("RawWavFFT", RegularCNN, {}),
+    ],
+)
+def test_batches_of_8_beside_one_clip_a_step_in_the_default_layout(benchmark, tmp_path, kind, build, words):
+    data = synthetic(getattr(inputs, kind), tmp_path, train=8, val=1, test=1, **words)
+    ways = []
+    for size, layout in [(8, torch.channels_last), (1, torch.contiguous_format)]:
+        model = build(data.input_shape).train().to(memory_format=layout)
+        ways.append(loop_over(model, batches_of(data, size, clips=8), fused=size > 1, lr=1e-6))
+    beside(benchmark, *ways, rounds=5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_network_beside_the_network_as_it_is(benchmark, request, kind):
+    fixture, build = KINDS[kind]
+    data = request.getfixturevalue(fixture)
+    batches = batches_of(data, BATCH, clips=64)
+    model = build(data.input_shape, width=0.25, batch_norm=True).train()
+    compiled = build(data.input_shape, width=0.25, batch_norm=True).train()
+    compiled.compile()
+    beside(benchmark, loop_over(compiled, batches, fused=True), loop_over(model, batches, fused=True), rounds=5)

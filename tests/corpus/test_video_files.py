@@ -1,11 +1,12 @@
 """One's own videos become clips as those of the data set were cut."""
 
+import av
 import numpy as np
 import pytest
 
 from personality.corpus import VideoFiles
 from personality.features.encoding import write_video
-from personality.features.media import read_waveform
+from personality.features.media import read_frames, read_waveform
 from personality.traits import TRAITS
 
 
@@ -31,6 +32,34 @@ def test_a_long_video_becomes_clips_and_their_sound_is_its_own(talk):
         start = round(number * 15.3 * 16_000)
         assert len(part) == pytest.approx(min(15.3 * 16_000, len(whole) - start), abs=1)
         np.testing.assert_allclose(part[1000:-1000], whole[start + 1000 : start + len(part) - 1000], atol=2e-3)
+
+
+@pytest.mark.parametrize(("seconds", "clips"), [(5, 1), (20, 1), (24, 2)])
+def test_a_rest_of_less_than_half_a_clip_is_left_out(tmp_path, seconds, clips):
+    black, silence = np.zeros((48, 64, 3), np.uint8), np.zeros(seconds * 16_000, np.float32)
+    write_video(tmp_path / "talk.mp4", [black] * seconds, 1, silence, 16_000)
+    assert len(VideoFiles([tmp_path]).clips("test")) == clips
+
+
+def test_a_recording_whose_clock_does_not_begin_at_0_is_cut_all_the_same(talk, tmp_path):
+    with av.open(talk) as source, av.open(tmp_path / "broadcast.ts", "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.pts += round(600 / packet.time_base)
+                packet.dts += round(600 / packet.time_base)
+                packet.stream = streams[packet.stream_index]
+                target.mux(packet)
+    clips, recorded = (VideoFiles([path]).clips("test").path for path in (talk, tmp_path / "broadcast.ts"))
+    assert len(recorded) == len(clips) == 3
+    for clip, same in zip(clips, recorded, strict=True):
+        assert same.start == pytest.approx(clip.start + 600, abs=3)
+        frames, seconds = read_frames(same, 4)
+        assert len(frames) == 4
+        assert seconds[0] >= 0
+        assert seconds[-1] < 15.3
+        assert frames.mean((1, 2, 3)) / 5 == pytest.approx(same.start + seconds - 600, abs=0.5)
+        assert len(read_waveform(same, 16_000)) == pytest.approx(len(read_waveform(clip, 16_000)), abs=1600)
 
 
 def test_a_folder_is_all_that_it_holds_and_names_must_differ(talk, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from personality.data import ClipSpectrogram, FaceFrames, SummarySpectrogram
+from personality.data import ClipSpectrogram, FaceFrames
 from personality.data.face_frames import MEAN
 from personality.traits import Sample
 
@@ -82,8 +82,6 @@ def test_faces_can_be_normalised_as_sound_is(shelf):
 def test_what_cannot_be_normalised_so_is_refused(shelf):
     with pytest.raises(ValueError, match=r"Got normalise 'vgg_face': expected one of clip, patches, none\."):
         ClipSpectrogram(shelf({}), normalise="vgg_face")
-    with pytest.raises(ValueError, match=r"Got normalise 'patches' for an input of one segment.*expected 'clip'"):
-        SummarySpectrogram(shelf({}), normalise="patches")
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,9 @@ def test_help_shows_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for word in ("compare A.csv B.csv", "fuse A.csv B.csv -o C.csv", "calibrate A.csv", "--groups people.csv"):
+    for word in ("compare A.csv B.csv", "plot A.csv B.csv -o C.png", "fuse A.csv B.csv -o C.csv", "calibrate A.csv"):
         assert word in shown
+    assert "--groups people.csv" in shown
 
 
 def test_as_a_module_from_the_shell_without_lightning(folder):

@@ -39,15 +39,16 @@ def test_constant_scores_have_no_correlation_to_print():
 
 
 def test_every_model_and_every_habit_has_its_interval():
-    table, labels = predictions()
-    results = {"sound": evaluate(table, labels), "faces": evaluate(table, labels)}
+    labels = predictions()[1]
+    results = {name: evaluate(predictions(noise=noise)[0], labels) for name, noise in [("sound", 0.05), ("faces", 0.2)]}
     axes = Figure().subplots()
     draw_intervals(axes, results, "skill")
     assert [text.get_text() for text in axes.get_yticklabels()] == [
         *("mean predictor", "median predictor", "source lookup", "sound", "faces")
     ]
-    model = results["sound"].query("row == 'model' and measure == 'skill' and target == 'mean' and over == 'all clips'")
-    assert np.allclose(axes.lines[6].get_xdata(), model[["low", "high"]].to_numpy()[0])
+    for line, found in zip((6, 8), results.values(), strict=True):
+        model = found.query("row == 'model' and measure == 'skill' and target == 'mean' and over == 'all clips'")
+        assert np.allclose(axes.lines[line].get_xdata(), model[["low", "high"]].to_numpy()[0])
 
 
 def test_from_the_command_line(tmp_path, capsys):
@@ -62,3 +63,11 @@ def test_from_the_command_line(tmp_path, capsys):
     assert "Drew 2 models" in capsys.readouterr().out
     assert main(["plot", files[0], files[0], "-o", str(tmp_path / "c.png")]) == 2
     assert "Expected each file once" in capsys.readouterr().err
+
+
+def test_a_clip_without_this_label_is_left_out_of_its_plot():
+    table, labels = predictions()
+    table.loc[table.index[3], "openness_label"] = np.nan
+    axes = Figure().subplots()
+    draw_scores(axes, table, "openness", labels, "red")
+    assert len(axes.collections[0].get_offsets()) == len(table) - 1

@@ -12,10 +12,6 @@ from torch.utils.data import DataLoader
 from personality.evaluation import SaveResults, read_predictions, read_traits
 from personality.traits import TRAITS, Sample
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # the data lie in memory
-    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # Lightning 2.6 under torch 2.14
-]
 SCORES = list(TRAITS)
 
 
@@ -136,3 +132,16 @@ def test_clips_without_labels_are_scored_and_not_measured(tmp_path, train, label
     trainer(tmp_path).test(Same(), Split(train, labels * np.nan, 16), verbose=False)
     assert {path.name for path in tmp_path.iterdir()} == {"predictions_test.csv"}
     assert read_predictions(tmp_path / "predictions_test.csv")[SCORES].notna().any(axis=None)
+
+
+def test_without_the_training_clips_there_are_results_but_no_habits(tmp_path, train, labels):
+    class Alone(Split):
+        def clips(self, split):
+            if split == "train":
+                raise FileNotFoundError("no label file")
+            return super().clips(split)
+
+    trainer(tmp_path).test(Same(), Alone(train, labels, 16), verbose=False)
+    assert set(pd.read_csv(tmp_path / "results_test.csv").row) == {"model"}
+    assert (tmp_path / "results_test.png").exists()
+    assert not (tmp_path / "labels_train.csv").exists()

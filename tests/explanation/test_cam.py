@@ -1,5 +1,7 @@
 """Maps are exact where they say so, and those of other libraries."""
 
+from functools import partial
+
 import captum.attr
 import pytest
 import torch
@@ -152,14 +154,25 @@ def test_occlusion_asks_nothing_of_a_model_and_nothing_of_the_batch():
 
 @pytest.mark.parametrize("method", [cam.hirescam, cam.layer_cam, cam.grad_cam])
 @pytest.mark.parametrize("build", [CamCNN, DAN, RegularCNN])
-def test_earlier_maps_are_finer_and_still_add_up(method, build):
+def test_earlier_maps_are_finer_and_of_the_same_score(method, build):
     model = randomised(build(SPECTROGRAM, width=0.05)).eval()
     shapes = [tuple(method(model, inputs(SPECTROGRAM), earlier=n).maps.shape[2:]) for n in range(4)]
     assert shapes == [(12, 8), (24, 16), (48, 32), (96, 64)]
-    evidence = method(model, inputs(SPECTROGRAM), earlier=2)
-    assert torch.allclose(evidence.maps.flatten(2).mean(2) + evidence.bias, evidence.score, atol=1e-12)
+    scores = [method(model, inputs(SPECTROGRAM), earlier=n).score for n in (0, 2)]
+    assert torch.allclose(*scores, atol=1e-12)
     with pytest.raises(ValueError, match="expected 0 to 3"):
         method(model, inputs(SPECTROGRAM), earlier=4)
+
+
+@pytest.mark.parametrize("build", [CamCNN, DAN, RegularCNN])
+def test_earlier_maps_equal_those_of_captum(build):
+    model = randomised(build(SPECTROGRAM, width=0.05)).eval()
+    batch = inputs(SPECTROGRAM)
+    products = captum.attr.LayerGradientXActivation(logits(model), model.features.relu2)  # before the last but one
+    maps = cam.hirescam(model, batch, earlier=2).maps
+    for trait in range(5):
+        theirs = products.attribute(batch, target=trait).sum(1) * maps[0, 0].numel()
+        assert torch.allclose(maps[:, trait], theirs, atol=1e-10)
 
 
 def test_a_random_map_is_other_noise_for_other_inputs_and_the_same_for_the_same():
@@ -199,3 +212,27 @@ def test_class_activation_refuses_another_head():
 def test_enlarging_keeps_the_mean():
     maps = torch.randn(2, 5, 12, 8)
     assert torch.allclose(cam.resize(maps, (96, 64)).mean((2, 3)), maps.mean((2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "build", "words"),
+    [
+        (partial(cam.best, earlier=1), CamCNN, "class_activation.* got an unexpected keyword argument 'earlier'"),
+        (cam.class_activation, DAN, "Class activation needs a head"),
+        (partial(cam.hirescam, earlier=9), DAN, "Got earlier=9"),
+    ],
+)
+def test_a_method_that_does_not_suit_a_model_is_refused_beforehand(method, build, words):
+    with pytest.raises(ValueError, match=words):
+        cam.check(method, build(SPECTROGRAM, width=0.05))
+
+
+def test_what_suits_is_not_refused():
+    for method in cam.METHODS.values():
+        cam.check(method, CamCNN(SPECTROGRAM, width=0.05))
+    cam.check(partial(cam.best, earlier=1), DAN(SPECTROGRAM, width=0.05))
+
+
+def test_windows_leave_no_gaps():
+    with pytest.raises(ValueError, match="stride of 32 for windows of 16"):
+        cam.occlusion(CamCNN(SPECTROGRAM, width=0.05), inputs(SPECTROGRAM), stride=32)

@@ -72,7 +72,7 @@ class Loudness(torch.nn.Module):
 def told(model, inputs):
     """The map of one who knows."""
     maps = torch.zeros(len(inputs), 5, *SPACE)
-    maps[(..., *KNOWN)] = inputs[(..., *KNOWN)]
+    maps[(..., *KNOWN)] = inputs[(..., *KNOWN)].mean(1, keepdim=True)
     return cam.Evidence(maps, torch.zeros(len(inputs), 5), model(inputs))
 
 
@@ -89,6 +89,7 @@ def test_a_map_that_knows_beats_one_that_does_not():
     assert means.loc["told", "pointing"] == pytest.approx(96 * 64 / (24 * 16))
     assert means.loc["told", "hit"] == 1
     assert means.loc["told", "gap_from"] > 10 * abs(means.loc["noise", "gap"])
+    assert (means.loc["told", ["deletion", "insertion"]] > means.loc["noise", ["deletion", "insertion"]]).all()
     assert means.loc["noise", "pointing"] == pytest.approx(1, abs=0.1)
     assert means.loc["noise", "hit"] < 0.3
     assert (means["gap_from"] <= means["gap"]).all()
@@ -145,3 +146,18 @@ def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
     expected[(..., *KNOWN)] = whole[(slice(None), slice(None), 0, *KNOWN)]
     np.testing.assert_allclose(high, expected.mean((0, 1, 2)), rtol=1e-5)
     assert {path.name for path in tmp_path.glob("*.png")} == {f"average_{trait}.png" for trait in TRAITS}
+
+
+def test_a_single_picture_is_measured_against_its_mean_colour_not_against_itself():
+    class Picture(Split):
+        input_shape = (2, 3, *SPACE)
+
+    table = faithfulness.measure(Loudness(), Picture(), "test", [CHOSEN[0][-1:]] * 5, {"told": told})
+    assert (table.query("method == 'told'").gap > 0).all()
+
+
+def test_an_exact_map_is_measured_beside_whichever_method_was_asked_for(tmp_path):
+    model = CamCNN((2, 1, *SPACE), width=0.05).eval()
+    faithfulness.save(tmp_path, model, Split(), "test", [rows[:1] for rows in CHOSEN], cam.grad_cam)
+    measured = pd.read_csv(tmp_path / "faithfulness.csv").method
+    assert [*measured] == ["grad_cam", *(name for name in cam.METHODS if name != "grad_cam"), faithfulness.CONTROL]

@@ -10,6 +10,7 @@ from pytorch_lightning import Trainer, seed_everything
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
 from personality.explanation import SaveHeatmaps, cam
+from personality.explanation.faithfulness import pointing
 from personality.explanation.gallery import save_gallery
 from personality.models import DAN, CamCNN, RegularCNN
 
@@ -110,11 +111,18 @@ def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_f
         np.testing.assert_allclose(model.head.activation(total), scores, atol=1e-5)
 
 
-def test_evidence_is_compared_with_an_untrained_network(gallery):
+def test_evidence_is_that_of_the_maps_and_compared_with_an_untrained_network(gallery):
     folder, data, *_ = gallery
     evidence = pd.read_csv(folder / "evidence.csv", index_col="trait")
     assert evidence.index.tolist() == TARGETS
     assert evidence.columns.tolist() == ["trained", "untrained"]
+    for trait in TARGETS:
+        arrays = np.load(folder / f"{trait}.npz")
+        places = zip(data.clips("val").index.get_indexer(arrays["clips"]), arrays["segments"], strict=True)
+        masks = [data.evidence("val", clip, segment)[trait] for clip, segment in places]
+        each = [pointing(*pair) for pair in zip(arrays["maps"], masks, strict=True)]
+        assert evidence.trained[trait] == pytest.approx(pd.Series(each).mean(), nan_ok=True)
+    assert not evidence.trained.equals(evidence.untrained)
     if not isinstance(data, RawWavFFT):  # some cues lie above 2 kHz
         assert (evidence >= 0).all(axis=None)
 

@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from personality.data import ClipSpectrogram
-from personality.explanation import SaveHeatmaps
+from personality.explanation import SaveHeatmaps, cam
 from personality.models import DAN
 from personality.traits import Sample
 
@@ -83,15 +83,19 @@ class Chosen(SaveHeatmaps):
 
     kept = 0
 
+    def on_fit_start(self, *_):
+        """There is nothing to explain."""
+
     def on_validation_batch_end(self, trainer, *others):
         super().on_validation_batch_end(trainer, *others)
-        if self.extremes is not None:
-            self.kept = max(self.kept, *(extreme.rows.size for extreme in self.extremes))
+        if self.selections is not None:
+            self.kept = max(self.kept, *(selection.rows.size for selection in self.selections))
 
-    def _draw(self, trainer, model, highest, lowest):
-        np.save(f"{trainer.default_root_dir}/{trainer.state.fn.value}_{trainer.current_epoch}.npy", highest)
+    def _draw(self, trainer, model, shown, high, low):
+        np.save(f"{trainer.default_root_dir}/{trainer.state.fn.value}_{trainer.current_epoch}.npy", shown)
         if trainer.state.fn.value == "validate":
-            np.save(f"{trainer.default_root_dir}/lowest.npy", lowest)
+            np.save(f"{trainer.default_root_dir}/high.npy", high)
+            np.save(f"{trainer.default_root_dir}/low.npy", low)
 
 
 def found(folder, run="validate_0"):
@@ -115,11 +119,11 @@ def test_the_choice_is_that_of_brute_force(tmp_path, clips, batch_size, repeat, 
     np.testing.assert_allclose(found(tmp_path), expected, atol=1e-6)
     assert np.array_equal(found(tmp_path)[..., 1:3], expected[..., 1:3])
     assert callback.kept <= TARGETS * 20 * 4
-    if not all_segments:
-        data.scores = -data.scores
-        lowest = found(tmp_path, "lowest")
-        assert np.array_equal(lowest[..., 1], data.best(20, False)[..., 1])
-        assert np.all(np.diff(lowest[..., 0]) <= 0)
+    assert np.array_equal(found(tmp_path, "high")[..., 1], data.best(20, False)[..., 1])  # clip by clip in any case
+    data.scores = -data.scores
+    low = found(tmp_path, "low")
+    assert np.array_equal(low[..., 1], data.best(20, False)[..., 1])
+    assert np.all(np.diff(low[..., 0]) <= 0)
 
 
 def test_the_choice_is_the_same_in_two_processes(tmp_path):
@@ -179,6 +183,23 @@ def test_it_asks_for_a_datamodule(tmp_path):
 def test_it_wants_at_least_one_clip():
     with pytest.raises(ValueError, match=r"Got top 0: expected at least 1 clip a trait\."):
         SaveHeatmaps(top=0)
+
+
+def test_a_method_that_does_not_suit_the_model_is_refused_before_the_training(corpus, loading, tmp_path):
+    data = ClipSpectrogram(corpus, segments=1, **loading)
+    trainer = run(tmp_path, SaveHeatmaps(method=cam.class_activation), max_epochs=1)
+    with pytest.raises(ValueError, match="use hirescam"):
+        trainer.fit(DAN(data.input_shape, width=0.05), data)
+    assert trainer.global_step == 0
+
+
+def test_averages_are_over_clips_even_if_segments_compete_and_over_those_that_were_scored(corpus, loading, tmp_path):
+    data = ClipSpectrogram(corpus, segments=4, targets=["openness"], **loading)
+    callback = SaveHeatmaps(top=2, all_segments=True, average=True)
+    model = DAN(data.input_shape, targets=["openness"], width=0.05)
+    run(tmp_path, callback, limit_val_batches=1).validate(model, data, verbose=False)
+    assert len(list(tmp_path.rglob("openness/0[12]_*.png"))) == 2
+    assert (tmp_path / "heatmaps/val/average_openness.png").exists()
 
 
 class State(Callback):

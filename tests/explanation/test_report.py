@@ -1,6 +1,7 @@
 """The page, opened in a browser: all of it is there, it plays and sorts, asks no network, and believes no name."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -165,10 +166,19 @@ def test_the_page_is_one_file_that_a_hundred_entries_keep_small(page_of_a_run):
     assert 100 * (sound + rest) < 25e6
 
 
-def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path):
+def test_a_bad_first_epoch_does_not_flatten_the_curves(page_of_a_run):
+    assert "val/pcc, val/skill, from -0.5 to 0.4" in page_of_a_run.read_text()  # it had -9
+
+
+def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("personality.corpus.video_files.SECONDS", 1.4)
     videos = [corpus.clips("test").path.iloc[0], corpus.clips("val").path.iloc[0]]
     data = ClipSpectrogram(VideoFiles(videos), segments=4, cache=str(tmp_path / "cache"), processes=0, batch_size=2)
     text = report(tmp_path / "run", data).read_text()
     assert "<h2>Videos</h2>" in text
-    assert all(Path(video).stem in text for video in videos)
+    assert text.count("Mean and standard deviation over its 3 clips") == 2
+    for video in videos:
+        course = text.split(f"<h3>{Path(video).stem}</h3>")[1].split("</figure>")[0]
+        lines = re.findall(r'<polyline class="c\d" points="([^"]+)"', course)
+        assert [len(line.split()) for line in lines] == [3] * len(TRAITS)
     assert 'id="results"' not in text

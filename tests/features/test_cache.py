@@ -158,7 +158,7 @@ def test_anybody_can_read_it_without_this_package(tmp_path):
     assert np.load(cache.folder / "ledger.npy")["segments"].tolist() == [1 + row % 3 for row in range(40)]
 
 
-def test_a_batch_is_read_as_fast_as_numpy_reads_it(tmp_path):
+def test_a_batch_is_a_copy_of_what_lies_read_only_on_disk(tmp_path):
     cache = fill(tmp_path)
     batch = cache.inputs[[3, 1]]
     assert type(batch) is np.ndarray

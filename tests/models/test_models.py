@@ -1,7 +1,10 @@
 """Every model on every shape of input."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
 from personality.models.trunks import build_trunk
@@ -40,9 +43,9 @@ def test_every_model_takes_every_input(build, shape):
     assert scores.isfinite().all()
 
 
-@pytest.mark.parametrize(("settings", "millions"), [({}, 14.71), ({"plus": True}, 14.72)])
-def test_dan_has_the_published_number_of_parameters(settings, millions):
-    assert parameters(DAN(FACES, **settings)) / 1e6 == pytest.approx(millions, abs=0.01)
+@pytest.mark.parametrize(("plus", "count"), [(False, 14_719_813), (True, 14_724_933)])
+def test_dan_has_the_published_number_of_parameters(plus, count):
+    assert parameters(DAN(FACES, plus=plus)) == count
 
 
 def test_regular_cnn_on_faces_is_vgg_face_with_five_outputs():
@@ -66,6 +69,12 @@ def test_spectrum_trunk_convolves_as_same_padding_does():
         (convolution(impulse) - convolution(0 * impulse)).abs().sum((0, 1)) > 1e-6, as_tuple=True
     )
     assert response.tolist() == list(range(346, 354))
+
+
+@pytest.mark.parametrize(("name", "activation"), [("spectrum", nn.Sigmoid), ("spectrum_relu", nn.ReLU)])
+def test_spectrum_trunks_differ_in_their_activation(name, activation):
+    trunk = build_trunk((1, 1, 700), name)
+    assert {type(layer) for layer in (trunk.activation1, trunk.activation2, trunk.activation3)} == {activation}
 
 
 @pytest.mark.parametrize(("name", "shape"), [("vggish", (1, 1, 700)), ("spectrum", FACES)])
@@ -109,10 +118,48 @@ def test_clips_without_a_label_and_padding_do_not_train():
     assert padded.item() == pytest.approx(((model(inputs[0, :1]) - 0.4) ** 2).mean().item(), rel=1e-5)
 
 
-def test_the_two_parts_learn_at_their_own_rates():
-    model = CamCNN((1, 1, 96, 64), width=0.05, lr=0.01, trunk_lr=0.001, schedule="constant")
+@pytest.mark.parametrize(("loss", "expected"), [("mse", 0.25), ("l1", 0.5), ("huber", 0.125)])
+def test_an_error_of_one_half_costs_what_the_loss_says(loss, expected):
+    model = Linear((1, 1, 3), sigmoid=False, loss=loss)
+    model.log = lambda *_, **__: None
+    sample = Sample(torch.zeros(1, 1, 1, 3), torch.full((1, 5), 0.5), torch.tensor([1]), torch.arange(1))
+    assert model.training_step(sample, 0).item() == expected
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_training_starts_from_the_mean_of_the_labels(sigmoid):
+    means = torch.tensor([0.3, 0.4, 0.55, 0.6, 0.7])
+    model = Linear((1, 1, 3), sigmoid=sigmoid)
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(target_mean=means))
+    model.setup("fit")
+    assert torch.equal(model.target_mean, means)
+    torch.testing.assert_close(model.head.linear.bias.detach(), (means / (1 - means)).log() if sigmoid else means)
+    torch.testing.assert_close(model(torch.zeros(1, 1, 3))[0], means)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+)
+def test_each_optimiser_is_what_it_is_called(optimiser, kind):
+    built = Linear((1, 1, 3), optimiser=optimiser, schedule="constant").configure_optimizers()
+    assert type(built) is kind
+    assert built.param_groups[0].get("momentum") == (0.9 if optimiser == "sgd" else None)
+
+
+@pytest.mark.parametrize("trunk_lr", [0.001, 0])
+def test_the_two_parts_learn_at_their_own_rates(trunk_lr):
+    model = CamCNN((1, 1, 96, 64), width=0.05, lr=0.01, trunk_lr=trunk_lr, schedule="constant")
     trunk, head = model.configure_optimizers().param_groups
-    assert (trunk["lr"], head["lr"]) == (0.001, 0.01)
+    assert (trunk["lr"], head["lr"]) == (trunk_lr, 0.01)
+
+
+def test_a_compiled_network_is_the_same_network():
+    model = CamCNN((2, 1, 96, 64), width=0.05, batch_norm=True).eval()
+    inputs, names = torch.randn(3, 1, 96, 64), list(model.state_dict())
+    expected = model(inputs)
+    model.compile(backend="eager")
+    assert torch.equal(model(inputs), expected)
+    assert list(model.state_dict()) == names
 
 
 def test_a_frozen_trunk_stays_as_it_is():

@@ -1,0 +1,37 @@
+"""Where in a segment the planted cues of a made clip lie."""
+
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+
+from personality.traits import TRAITS, Place
+
+EDGES = {
+    "time": ("start", "end"),
+    "frequency": ("low", "high"),
+    "height": ("top", "bottom"),
+    "width": ("left", "right"),
+}
+"""The columns of `Corpus.evidence` that bound a cue along each axis."""
+
+
+def mask_cues(cues: pd.DataFrame, place: Place) -> dict[str, np.ndarray]:
+    """Mark the positions of a segment on which cues lie.
+
+    Args:
+        cues: Rows of `Corpus.evidence`, of the segment's clip.
+        place: Where the segment lies.
+
+    Returns:
+        For each trait a boolean mask of the segment's space, `(*space)`.
+    """
+    start, end, axes = place
+    modality = "sound" if any(axis.name == "frequency" for axis in axes) else "picture"
+    cues = cues[(cues["modality"] == modality) & (cues["start"] <= end) & (cues["end"] > start)]
+    masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
+    for cue in cues[cues["trait"].isin(TRAITS)].to_dict("records"):
+        bounds = [(axis.values, *EDGES[axis.name]) for axis in axes]
+        inside = [(cue[low] <= values) & (values <= cue[high]) for values, low, high in bounds]
+        masks[cue["trait"]] |= reduce(np.logical_and.outer, inside)
+    return masks
