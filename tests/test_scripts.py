@@ -117,33 +117,42 @@ def test_the_same_seed_gives_the_same_run(trained, words, tmp_path):
 
 
 def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(words, tmp_path):
-    limits = "trainer.max_epochs=8", "model.width=0.05", "~callbacks.heatmaps", "~callbacks.report"
+    limits = "trainer.max_epochs=100", "model.width=0.05", "~callbacks.heatmaps", "~callbacks.report"
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     for folder in (undisturbed, disturbed):
         folder.mkdir()
     run("train", *words, *limits, folder=undisturbed)
     random = np.random.default_rng(0)
-    kills, reached, patience = 0, [], 1.0
+    kills, reached = 0, []
+
+    def checkpoints():
+        return {path: path.stat().st_mtime_ns for path in disturbed.glob("runs/*/*/checkpoints/last.ckpt")}
+
     while kills < 20:
+        before = checkpoints()
         process = start("train", *words, *limits, "resume=true", folder=disturbed)
-        process.join(patience * random.uniform(0.5, 4))
+        if random.random() < 0.5:
+            process.join(random.uniform(0.5, 4))  # anywhere in its beginning
+        else:
+            while process.is_alive() and checkpoints() == before:
+                time.sleep(0.01)
+            process.join(random.uniform(0, 0.3))  # anywhere in its epochs
         kills += process.is_alive()
         process.kill()
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL), (disturbed / "said.txt").read_text()[-5000:]
-        checkpoints = disturbed.glob("runs/*/*/checkpoints/last.ckpt")
-        reached += [torch.load(path, weights_only=True)["epoch"] for path in checkpoints]
-        if not reached:
-            patience *= 1.3  # a busy machine has not come to the end of an epoch yet
+        reached += [torch.load(path, weights_only=True)["epoch"] for path in checkpoints()]
     run("train", *words, *limits, "resume=true", folder=disturbed)
     assert reached == sorted(reached)  # each goes on where the one before was killed
     assert len(set(reached)) > 1
-    assert len(list(disturbed.glob("runs/*/*/checkpoints/last.ckpt"))) == 1
+    assert len(checkpoints()) == 1
     assert not list(disturbed.rglob("*.part"))  # what a killed process left was written over
     once, often = newest(undisturbed), newest(disturbed)
     assert all(torch.equal(value, weights(often)[name]) for name, value in weights(once).items())
     for table in ("predictions_test.csv", "results_test.csv"):
         assert (often / table).read_bytes() == (once / table).read_bytes()
+    epochs = [{*pd.read_csv(each / "metrics.csv").dropna(subset="val/skill").epoch} for each in (once, often)]
+    assert epochs[0] == epochs[1] >= {*range(100)}
 
 
 def test_a_checkpoint_needs_no_other_word_to_be_explained(trained, tmp_path):
