@@ -86,7 +86,7 @@ def save_average_evidence(
     for target, trait in enumerate(data.targets):
         groups = [
             Average(
-                f"{count} {name}-scoring clips",
+                f"{count} {name}-scoring clip{'s' * (count != 1)}",
                 *(part[side, target] for part in (means["inputs"], means["maps"], errors)),
             )
             for side, name in enumerate(["high", "low"])
