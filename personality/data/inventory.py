@@ -49,7 +49,7 @@ def inventory(data: TraitDataModule) -> pd.DataFrame:
         table["short"] = done & (segments < data.kept[0])
         table["faceless"] = done & ~cache.extra("found").any(axis=1) if there and not sounds else False
         reasons = cache.failures().set_index("clip")["reason"] if there else pd.Series(dtype=str)
-        table["reason"] = table["clip"].map(reasons).fillna("")
+        table["reason"] = table["clip"].map(reasons).astype(object).fillna("")
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

@@ -197,7 +197,7 @@ def _packets(source: Source, kind: Literal["audio", "video"]) -> Iterator[Iterat
                 stream.codec_context.thread_count = 1
                 packets = _unbroken(container.demux(stream))
                 if isinstance(source, Excerpt):
-                    container.seek(int(source.start * av.time_base))
+                    packets = _from_keyframe(container, stream, source.start)
                     end = source.start + source.seconds + REORDERING
                     packets = takewhile(lambda packet: (packet.dts or 0) * packet.time_base < end, packets)
                 yield packets
@@ -205,6 +205,17 @@ def _packets(source: Source, kind: Literal["audio", "video"]) -> Iterator[Iterat
             name = source if isinstance(source, Openable) else getattr(file, "name", "the file object")
             words = getattr(error, "strerror", None) or error
             raise MediaError(f"{name} cannot be decoded as {kind}: {words}; is it a complete video?") from error
+
+
+def _from_keyframe(container: Any, stream: Any, start: float) -> Iterator[Packet]:
+    """Packets from a key frame before a moment on: where a file has no index, a seek alone may end between two."""
+    for back in (0, 2, 8, 32, 128, None):
+        container.seek(0 if back is None else max(0, int((start - back) * av.time_base)))
+        packets = _unbroken(container.demux(stream))
+        first = next((packet for packet in packets if packet.is_keyframe), None)
+        if first is not None and (back is None or (first.pts is not None and first.pts * first.time_base <= start)):
+            return chain([first], packets)
+    return packets  # none
 
 
 def _unbroken(packets: Iterator[Packet]) -> Iterator[Packet]:

@@ -43,11 +43,11 @@ def test_a_rest_of_less_than_half_a_clip_is_left_out(tmp_path, seconds, clips):
     assert len(VideoFiles([tmp_path]).clips("test")) == clips
 
 
-def broadcast(path, talk, seconds=40, rate=25, start=600):
+def broadcast(path, talk, codec, seconds=40, rate=25, start=600):
     """Record pictures that brighten by 5 a second, and the sound of a file, as a transport stream."""
     with av.open(talk) as source, av.open(path, "w") as target:
         film, sound = (
-            target.add_stream("mpeg2video", rate=rate),
+            target.add_stream(codec, rate=rate),
             target.add_stream_from_template(source.streams.audio[0]),
         )
         film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
@@ -68,8 +68,9 @@ def broadcast(path, talk, seconds=40, rate=25, start=600):
     return path
 
 
-def test_a_recording_whose_clock_does_not_begin_at_0_is_cut_all_the_same(talk, tmp_path):
-    recording = broadcast(tmp_path / "broadcast.ts", talk)
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])  # a key frame twice a second, and every ten seconds
+def test_a_recording_whose_clock_does_not_begin_at_0_is_cut_all_the_same(talk, tmp_path, codec):
+    recording = broadcast(tmp_path / "broadcast.ts", talk, codec)
     clips, recorded = (VideoFiles([path]).clips("test").path for path in (talk, recording))
     assert len(recorded) == len(clips) == 3
     for clip, same in zip(clips, recorded, strict=True):
