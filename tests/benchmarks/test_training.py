@@ -46,7 +46,7 @@ def test_four_epochs_of_256_clips_beside_a_bare_loop(benchmark, request, kind):
         Trainer(accelerator="cpu", max_epochs=EPOCHS, limit_val_batches=0, **QUIET).fit(new(), data)
 
     epoch = loop_over(new(), batches_of(data, BATCH, CLIPS), fused=True)
-    beside(benchmark, through_lightning, lambda: [epoch() for _ in range(EPOCHS)], rounds=5)
+    beside(benchmark, through_lightning, lambda: [epoch() for _ in range(EPOCHS)], rounds=3)
 
 
 @pytest.mark.parametrize(
