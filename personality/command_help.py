@@ -9,7 +9,7 @@ from typing import Any
 
 OURS = ("corpus", "input_shape", "targets", "extract", "kept", "extras", "dtype", "seed")
 """Parameters that one part hands to another, and nobody on the command line."""
-WIDTH = 118
+WIDTH, MARGIN = 118, 35
 
 
 def help_text(about: str, options: Mapping[str, list[str]], remarks: Mapping[str, str], config: Any) -> str:
@@ -28,7 +28,8 @@ def help_text(about: str, options: Mapping[str, list[str]], remarks: Mapping[str
     parts.append("Words of what is chosen here; --help with data=face_frames or the like tells those of others:")
     for name, part in _parts(config):
         room, _, target = part["_target_"].rpartition(".")
-        found = [(word, part.get(word, default), text) for word, default, text in words_of(_found(room, target))]
+        words = words_of(getattr(import_module(room), target))
+        found = [(word, part.get(word, default), text) for word, default, text in words]
         lines = [_line(f"{name}.{word}={_said(value)}", text) for word, value, text in found if "${" not in str(value)]
         if lines:
             parts.append("\n".join(lines))
@@ -40,16 +41,12 @@ def help_text(about: str, options: Mapping[str, list[str]], remarks: Mapping[str
 
 
 def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """List the parts of a configuration that are ours, those within lists too."""
+    """List the parts of a configuration that are ours, also those that a group such as `callbacks` holds by name."""
     for name, part in config.items():
         if isinstance(part, Mapping) and str(part.get("_target_", "")).startswith("personality."):
             yield name, part
         elif isinstance(part, Mapping) and name not in ("trainer", "logger"):
             yield from ((f"{name}.{inner}", each) for inner, each in _parts(part))
-
-
-def _found(room: str, target: str) -> Any:
-    return getattr(import_module(room), target)
 
 
 def words_of(target: Any) -> Iterator[tuple[str, Any, str]]:
@@ -89,9 +86,10 @@ def _arguments(text: str) -> dict[str, str]:
 
 
 def _line(word: str, text: str) -> str:
-    gap = " " * (35 - 2 - len(word)) if len(word) < 33 else "\n" + " " * 35
-    wrapped = textwrap.wrap(text, WIDTH - 35, break_on_hyphens=False) or [""]
-    return f"  {word}{gap}" + f"\n{' ' * 35}".join(wrapped)
+    margin = " " * MARGIN
+    lines = textwrap.wrap(text, WIDTH - MARGIN, break_on_hyphens=False) or [""]
+    start = f"  {word} ".ljust(MARGIN)
+    return (start if len(start) == MARGIN else f"  {word}\n{margin}") + f"\n{margin}".join(lines)
 
 
 def _said(value: Any) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,10 @@ def _help(name: str, conf: Path, about: str) -> str:
     from personality.command_help import help_text
 
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        composed = hydra.compose(name, [word for word in sys.argv[1:] if not word.startswith("-")])
+        try:
+            composed = hydra.compose(name, [word for word in sys.argv[1:] if not word.startswith("-")])
+        except HydraException as error:
+            sys.exit(f"{name}: {error}")
     config: Any = OmegaConf.to_container(composed)
     script = conf / f"{name}.yaml"
     listed = [str(key).split()[-1] for entry in OmegaConf.load(script).defaults if entry != "_self_" for key in entry]
