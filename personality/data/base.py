@@ -1,6 +1,7 @@
 """What every input shares: it prepares features once, serves batches of whole clips, and knows where a segment lies."""
 
 import logging
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -228,18 +229,18 @@ class TraitDataModule(LightningDataModule):
 
     def normalise(self, sample: Sample) -> Sample:
         """Turn a batch as it is on disk into a model's inputs, where it lies, which in training is the accelerator."""
-        if self.normalisation == "none":
-            return sample._replace(inputs=self.cut(sample).inputs.float())
         inputs = self.cut(sample).inputs.float()
-        over = (1,) if self.normalisation == "patches" else tuple(range(1, inputs.ndim))
+        if self.normalisation == "none":
+            return sample._replace(inputs=inputs)
+        space = () if self.normalisation == "patches" else tuple(range(2, inputs.ndim))
         real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(sample.segments).unsqueeze(1)
-        real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).expand_as(inputs)
-        count = real.sum(over, keepdim=True)
-        centred = inputs
+        real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).float()
+        count = real.sum(1, keepdim=True) * math.prod(inputs.shape[axis] for axis in space)
+        centred = inputs * real
         for _ in range(2):  # the first mean has a rounding error, which in silence would be all that there is to scale
-            centred = centred - (centred * real).sum(over, keepdim=True) / count
-        deviation = ((centred.square() * real).sum(over, keepdim=True) / count).sqrt()
-        return sample._replace(inputs=centred / (deviation + 1e-8) * real)
+            centred = centred - centred.sum((1, *space), keepdim=True) / count * real
+        deviation = (centred.square().sum((1, *space), keepdim=True) / count).sqrt()
+        return sample._replace(inputs=centred / (deviation + 1e-8))
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Normalise on the device, not in front of it."""
