@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from personality.command_line import command
+from personality.memory import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ def main(config: DictConfig) -> float:
     """Fit, then validate and test the best checkpoint; say where everything lies, and hand a sweep the skill."""
     from pytorch_lightning import seed_everything  # here, for wrong words shall be answered at once
 
+    if config.keep_memory:
+        keep_freed_memory()
     seed_everything(config.seed, workers=True)
     data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
     model = instantiate(config.model, input_shape=data.input_shape, targets=data.targets, _convert_="all")

@@ -17,6 +17,7 @@ GROUPS = ("corpus", "data", "model", "cam", "logger", "trainer")
 
 ALLOWED = {
     "traits": [],
+    "memory": [],
     "features": ["traits"],
     "corpus": ["traits", "features.media", "features.encoding"],
     "data": ["traits", "corpus", "features"],

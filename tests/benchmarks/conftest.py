@@ -1,15 +1,20 @@
-"""What is timed runs on two threads; the numbers in brackets of each table are ratios to the fastest of its group."""
+"""What is timed runs on two threads and keeps its memory, as `train.py` does.
+
+The numbers in brackets of each table are ratios to the fastest of its group.
+"""
 
 import pytest
 import torch
 from rows import synthetic
 
 from personality.data import ClipSpectrogram, FaceFrames
+from personality.memory import keep_freed_memory
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads():
+def as_in_training():
     torch.set_num_threads(2)
+    keep_freed_memory()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import psutil
 import pytest
+import torch
 from pytorch_lightning import Callback, Trainer
 from rows import QUIET, synthetic
 
@@ -48,7 +49,8 @@ def test_validation_of(benchmark, tmp_path, clips, width, heatmaps):
     benchmark.group = "validation of so many clip spectrograms, by the model's width"
     data = synthetic(ClipSpectrogram, tmp_path, train=8, val=clips)
     model = CamCNN(data.input_shape, width=width, batch_norm=True)
-    model(data.normalise(data.fetch("val", [0])).inputs[0])  # what a first batch needs is the model's own
+    with torch.no_grad():  # what a batch needs is the model's own
+        model(data.normalise(data.fetch("val", range(data.batch_size))).inputs.flatten(0, 1))
     held = Held()
     callbacks = [*([SaveHeatmaps(average=True)] if heatmaps else []), held]
     trainer = Trainer(accelerator="cpu", default_root_dir=tmp_path, callbacks=callbacks, **QUIET)
