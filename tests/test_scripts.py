@@ -149,10 +149,9 @@ def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(words, tm
     assert not list(disturbed.rglob("*.part"))  # what a killed process left was written over
     once, often = newest(undisturbed), newest(disturbed)
     assert all(torch.equal(value, weights(often)[name]) for name, value in weights(once).items())
-    for table in ("predictions_test.csv", "results_test.csv"):
+    for table in ("metrics.csv", "predictions_test.csv", "results_test.csv"):
         assert (often / table).read_bytes() == (once / table).read_bytes()
-    epochs = [{*pd.read_csv(each / "metrics.csv").dropna(subset="val/skill").epoch} for each in (once, often)]
-    assert epochs[0] == epochs[1] >= {*range(100)}
+    assert len(pd.read_csv(once / "metrics.csv").dropna(subset="train/loss")) == 100
 
 
 def test_a_checkpoint_needs_no_other_word_to_be_explained(trained, tmp_path):
@@ -221,6 +220,7 @@ def test_who_stops_a_run_is_told_how_it_goes_on(words, tmp_path, end):
     while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
         assert process.is_alive(), (tmp_path / "said.txt").read_text()
         time.sleep(0.05)
+    time.sleep(0.2)  # CPython drops an interrupt that falls between a file's last byte and its release
     os.kill(process.pid, end)
     process.join()
     assert process.exitcode == 1

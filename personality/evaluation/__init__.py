@@ -11,10 +11,11 @@ from personality.evaluation.predictions import read_predictions, read_traits, wr
 from personality.evaluation.results import compare, evaluate
 
 if TYPE_CHECKING:
-    from personality.evaluation.metrics_file import MetricsFile
+    from personality.evaluation.metrics_file import KeepMetrics, MetricsFile
     from personality.evaluation.save_results import SaveResults
 
 __all__ = [
+    "KeepMetrics",
     "MetricsFile",
     "SaveResults",
     "TraitMetrics",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 LAZY = {
+    "KeepMetrics": "personality.evaluation.metrics_file",
     "MetricsFile": "personality.evaluation.metrics_file",
     "SaveResults": "personality.evaluation.save_results",
 }

@@ -114,6 +114,15 @@ def test_metric_does_not_depend_on_batches_order_or_repeats(batch):
     assert_equal(metrics.compute(), scores[:10], labels[:10])
 
 
+def test_a_thousand_batches_lie_in_memory_as_few_pieces():
+    scores, labels = scored(1023)
+    metrics = TraitMetrics(TRAITS, MEAN)
+    for clip in range(1023):
+        metrics.update(scores[clip : clip + 1], labels[clip : clip + 1], torch.tensor([clip]))
+    assert len(metrics.rows) == 10
+    assert_equal(metrics.compute(), scores, labels)
+
+
 def test_clips_are_told_apart_in_half_precision_too():
     scores, labels = (values.bfloat16() for values in scored(2000))
     metrics = TraitMetrics(TRAITS, MEAN)

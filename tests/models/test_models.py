@@ -153,6 +153,7 @@ def test_the_two_parts_learn_at_their_own_rates(trunk_lr):
     assert (trunk["lr"], head["lr"]) == (trunk_lr, 0.01)
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # on Python 3.13.0 alone
 def test_a_compiled_network_is_the_same_network():
     model = CamCNN((2, 1, 96, 64), width=0.05, batch_norm=True).eval()
     inputs, names = torch.randn(3, 1, 96, 64), list(model.state_dict())
