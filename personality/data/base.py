@@ -215,7 +215,9 @@ class TraitDataModule(LightningDataModule):
             device = self.trainer.strategy.root_device if self.trainer else "cpu"
             self.held[split] = torch.tensor(self.caches[split].inputs, device=device)
         held = self.held[split]
-        places = [torch.from_numpy(index).to(held.device) for index in (rows, chosen) if index is not None]
+        places = [
+            torch.from_numpy(index).to(held.device, non_blocking=True) for index in (rows, chosen) if index is not None
+        ]
         return held[places[0]] if chosen is None else held[places[0][:, None], places[1]]
 
     def chance(self, clips: Tensor) -> np.random.Generator:
@@ -241,6 +243,10 @@ class TraitDataModule(LightningDataModule):
             centred = centred - centred.sum((1, *space), keepdim=True) / count * real
         deviation = (centred.square().sum((1, *space), keepdim=True) / count).sqrt()
         return sample._replace(inputs=centred / (deviation + 1e-8))
+
+    def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_idx: int) -> Sample:
+        """Move a batch, but for its clips' rows: to read those there would be to wait for the device."""
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(clip=batch.clip)
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Normalise on the device, not in front of it."""

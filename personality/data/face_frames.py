@@ -109,14 +109,16 @@ class FaceFrames(TraitDataModule):
         if self.normalisation != "vgg_face":
             return super().normalise(sample)
         sample = self.cut(sample)
-        return sample._replace(inputs=sample.inputs - sample.inputs.new_tensor(MEAN, dtype=torch.float32).view(3, 1, 1))
+        mean = torch.tensor(MEAN).view(3, 1, 1).to(sample.inputs.device, non_blocking=True)
+        return sample._replace(inputs=sample.inputs - mean)
 
 
 def _shift(frames: Tensor, crop: int, chance: np.random.Generator) -> Tensor:
     """Cut frames `(N, 3, size, size)` at a random place, and mirror half of them: `(N, 3, crop, crop)`."""
     rest = frames.shape[-1] - crop
     tops, lefts, mirrored = (
-        torch.from_numpy(chance.integers(0, most + 1, (len(frames), 1))).to(frames.device) for most in (rest, rest, 1)
+        torch.from_numpy(chance.integers(0, most + 1, (len(frames), 1))).to(frames.device, non_blocking=True)
+        for most in (rest, rest, 1)
     )
     along = torch.arange(crop, device=frames.device)
     rows, columns = tops + along, lefts + torch.where(mirrored.bool(), along.flip(0), along)
@@ -128,7 +130,7 @@ def _shift(frames: Tensor, crop: int, chance: np.random.Generator) -> Tensor:
 def _shake(frames: Tensor, crop: int, jitter: float, chance: np.random.Generator) -> Tensor:
     """Do as `_shift` does, and by up to `jitter` turn, scale, light and colour frames: float32, within 0 and 255."""
     turn, scale, down, right, mirror, light, contrast, colour = (
-        torch.from_numpy(chance.uniform(-1, 1, (8, len(frames)))).float().to(frames.device)
+        torch.from_numpy(chance.uniform(-1, 1, (8, len(frames)))).float().to(frames.device, non_blocking=True)
     )
     share = crop / frames.shape[-1]
     turn, scale = jitter * turn, share * (1 + jitter * scale)

@@ -141,7 +141,8 @@ class TraitMetrics(Metric):
 
     def update(self, scores: Tensor, traits: Tensor, clip: Tensor) -> None:
         """Take in a batch: `(B, targets)` scores and labels, and `(B,)` the clips' rows in their split."""
-        rows = torch.cat([part.detach().float() for part in (clip.unsqueeze(1), scores, traits)], dim=1)
+        clip = clip.unsqueeze(1).to(scores.device, non_blocking=True)
+        rows = torch.cat([part.detach().float() for part in (clip, scores, traits)], dim=1)
         self.rows.append(rows.flatten())  # flat, as the empty state of a process that saw no clip is
         while len(self.rows) > 1 and len(self.rows[-2]) <= len(self.rows[-1]):
             self.rows[-2:] = [torch.cat(self.rows[-2:])]  # few pieces: one a batch would leave holes in memory between
