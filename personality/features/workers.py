@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
 from threading import Thread
 from typing import Any
 
@@ -33,6 +33,7 @@ def computed(
     fresh = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     if fresh.get_start_method() == "forkserver":
         fresh.set_forkserver_preload(["__main__", _module(compute)])
+    others = {*active_children()}
     pool = ProcessPool(min(processes, len(tasks)), initializer=_start, initargs=(compute,), context=fresh)
     waiting, running = iter(tasks), dict[Future[None], int]()
     try:
@@ -45,6 +46,9 @@ def computed(
                 yield running.pop(future), _misfortune(future.exception(), time_limit)
     finally:
         pool.stop()
+        # Before their locks go, over which a process that only starts would stumble aloud.
+        for process in {*active_children()} - others:
+            process.terminate()
         pool.join()
 
 
