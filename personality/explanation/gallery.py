@@ -84,7 +84,8 @@ def _save_trait(
         pair = int(clip), int(segment)
         inputs, maps, bias = explained[pair]
         place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
-        title = f"{rank}  {name}\n{_seconds(place)}  score {score:.3f}  label {label:.3f}"
+        labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
+        title = f"{rank}  {name}\n{_seconds(place)}  score {score:.3f}{labelled}"
         extras = masks[pair].get(trait), data.waveform(split, pair[0])
         heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, *extras))
         index.append(

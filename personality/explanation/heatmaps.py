@@ -151,9 +151,10 @@ class SaveHeatmaps(Callback):
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.average and folder.exists():
             scored = int(np.isfinite(high[..., 0]).sum(1).min())
-            count = min(scored, max(1, len(data.usable(split)) // 4))
+            count = min(scored, len(data.usable(split)) // 4 or 1)
             sides = np.stack([rows[:, :count, 1].astype(int) for rows in (high, low)])
-            save_average_evidence(folder, model, data, split, sides, self.method)
+            if len(np.unique(sides)) > 1:  # a single clip would stand beside itself
+                save_average_evidence(folder, model, data, split, sides, self.method)
         if self.faithfulness and folder.exists():
             chosen = [rows[np.isfinite(rows[:, 0]), 1:3].astype(int) for rows in shown]
             faithfulness.save(folder, model, data, split, chosen, self.method)

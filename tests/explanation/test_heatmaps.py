@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from personality.data import ClipSpectrogram
-from personality.explanation import SaveHeatmaps, cam
+from personality.explanation import SaveHeatmaps, cam, gallery
 from personality.models import DAN
 from personality.traits import Sample
 
@@ -200,6 +200,25 @@ def test_averages_are_over_clips_even_if_segments_compete_and_over_those_that_we
     run(tmp_path, callback, limit_val_batches=1).validate(model, data, verbose=False)
     assert len(list(tmp_path.rglob("openness/0[12]_*.png"))) == 2
     assert (tmp_path / "heatmaps/val/average_openness.png").exists()
+
+
+def test_a_single_clip_without_a_label_has_a_heatmap_and_no_average(corpus, loading, tmp_path, monkeypatch):
+    data = ClipSpectrogram(corpus, segments=4, targets=["openness"], **loading | {"batch_size": 1})
+    data.tables["val"] = data.clips("val").assign(openness=np.nan)
+    titles, draw = [], gallery.draw_heatmaps
+
+    def noted(paths, heatmaps, limit):
+        titles.extend(each.title for each in heatmaps)
+        draw(paths, heatmaps, limit)
+
+    monkeypatch.setattr(gallery, "draw_heatmaps", noted)
+    model = DAN(data.input_shape, targets=["openness"], width=0.05)
+    run(tmp_path, SaveHeatmaps(average=True), limit_val_batches=1).validate(model, data, verbose=False)
+    assert len(list(tmp_path.rglob("openness/*.png"))) == 1
+    assert not list(tmp_path.rglob("average*"))
+    assert len(titles) == 1
+    assert "score" in titles[0]
+    assert "label" not in titles[0]
 
 
 class State(Callback):
