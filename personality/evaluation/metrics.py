@@ -145,7 +145,7 @@ class TraitMetrics(Metric):
         rows = torch.cat([part.detach().float() for part in (clip, scores, traits)], dim=1)
         self.rows.append(rows.flatten())  # flat, as the empty state of a process that saw no clip is
         while len(self.rows) > 1 and len(self.rows[-2]) <= len(self.rows[-1]):
-            self.rows[-2:] = [torch.cat(self.rows[-2:])]  # few pieces: one a batch would leave holes in memory between
+            self.rows[-2:] = [torch.cat(self.rows[-2:])]  # few: one a batch would leave holes between them in memory
 
     def compute(self) -> dict[str, Tensor]:
         """Measure the clips seen so far, in all processes together."""

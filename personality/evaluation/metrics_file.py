@@ -51,13 +51,13 @@ class KeepMetrics(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Before training goes on, bring the table back."""
-        if trainer.state.fn != TrainerFn.FITTING:
+        metrics = checkpoint.get("metrics")
+        if metrics is None or trainer.state.fn != TrainerFn.FITTING:
             return
         for logger in self._loggers(trainer):
-            metrics = checkpoint.get("metrics")
-            if metrics and metrics["table"]:
+            if metrics["table"]:
                 logger.restore(metrics["table"])
-            if metrics and metrics["row"]:
+            if metrics["row"]:
                 logger.log_metrics(metrics["row"], metrics["step"])
                 logger.save()
 

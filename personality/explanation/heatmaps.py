@@ -151,7 +151,7 @@ class SaveHeatmaps(Callback):
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.average and folder.exists():
             scored = int(np.isfinite(high[..., 0]).sum(1).min())
-            count = min(scored, len(data.usable(split)) // 4 or 1)
+            count = min(scored, max(1, len(data.usable(split)) // 4))
             sides = np.stack([rows[:, :count, 1].astype(int) for rows in (high, low)])
             if len(np.unique(sides)) > 1:  # a single clip would stand beside itself
                 save_average_evidence(folder, model, data, split, sides, self.method)

@@ -1,5 +1,7 @@
 """The table of measures of a run that broke off and went on."""
 
+import io
+
 import pandas as pd
 import pytest
 import torch
@@ -8,6 +10,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.demos.boring_classes import BoringModel
 
 from personality.evaluation import KeepMetrics, MetricsFile
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory")  # of a run that goes on
 
 
 class Logged(BoringModel):
@@ -52,12 +56,8 @@ def undisturbed(tmp_path_factory):
     return train(tmp_path_factory.mktemp("undisturbed"), 4)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory")
-
-
-def test_each_epoch_has_its_rows(undisturbed, tmp_path):
-    (tmp_path / "metrics.csv").write_text(undisturbed)
-    table = pd.read_csv(tmp_path / "metrics.csv")
+def test_each_epoch_has_its_rows(undisturbed):
+    table = pd.read_csv(io.StringIO(undisturbed))
     assert table.dropna(subset="train/loss").epoch.tolist() == [0, 1, 2, 3]
     assert table.dropna(subset="val/loss").epoch.tolist() == [0, 1, 2, 3, 4]
 

@@ -22,7 +22,8 @@ class LateForAllButOne:
 def _arrive(folder):
     first = Path(folder, "first")
     try:
-        first.open("x").write(str(os.getpid()))
+        with first.open("x") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
         if first.read_text() != str(os.getpid()):
             time.sleep(1)
