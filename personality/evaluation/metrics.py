@@ -114,7 +114,7 @@ class TraitMetrics(Metric):
 
     Args:
         targets: Names of the scores, in order.
-        mean: `(targets,)` mean label of the training clips. It is kept as it is, not copied.
+        mean: `(targets,)` mean label of the training clips. It may be set anew at any time: `compute` reads it.
 
     Example:
         >>> metrics = TraitMetrics(["openness"], torch.tensor([0.5]))
@@ -126,7 +126,6 @@ class TraitMetrics(Metric):
 
     full_state_update = False
     rows: list[Tensor]
-    mean: Tensor
 
     def __init__(self, targets: Sequence[str], mean: Tensor) -> None:
         super().__init__()
@@ -136,7 +135,7 @@ class TraitMetrics(Metric):
                 " in the same order."
             )
         self.targets = list(targets)
-        self.register_buffer("mean", mean, persistent=False)
+        self.mean = mean.clone()
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, traits: Tensor, clip: Tensor) -> None:

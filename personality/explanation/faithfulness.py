@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 from pytorch_lightning import LightningModule
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from personality.evaluation.intervals import resampled
+from personality.evaluation.intervals import estimates
 from personality.explanation import cam
 from personality.explanation.segments import BATCH, read
 
@@ -44,12 +45,17 @@ def pointing(map_: np.ndarray, mask: np.ndarray) -> float:
 
 
 def hit(map_: np.ndarray, mask: np.ndarray) -> float:
-    """Say whether the highest place of a map lies on the evidence (Zhang et al. 2018); NaN where there is none.
+    """Return whether the maximum of a map lies on the planted cue (pointing game, Zhang et al. 2018).
+
+    Of several equal maxima, return the share on the cue, so that a constant map has what chance gives. NaN where no cue
+    was planted.
 
     >>> hit(np.array([0.0, 3.0, 1.0, -9.0]), np.array([False, True, False, False]))
     1.0
+    >>> hit(np.zeros(4), np.array([True, False, False, False]))
+    0.25
     """
-    return float(mask[np.unravel_index(map_.argmax(), map_.shape)]) if mask.any() else float("nan")
+    return float(mask[map_ == map_.max()].mean()) if mask.any() else float("nan")
 
 
 def curve(model: nn.Module, inputs: Tensor, maps: Tensor, target: int, blank: Tensor) -> Tensor:
@@ -131,9 +137,9 @@ def randomised(
     """Randomise the weights from the top down and see whether the maps notice (Adebayo et al. 2018).
 
     Returns:
-        A row for the number of layers with new weights, of the head first, `trait`, `clip` and `segment`: the rank
-        correlation of the map with that of the trained model, as `similarity`, and `pointing`. A map that explains the
-        model, not the input alone, ends near 0.
+        A row for the number of layers with new weights, of the head first, `trait`, `clip` and `segment`: Spearman's
+        rank correlation of the map with that of the trained model, as `similarity` (0 where one of the two maps is
+        constant), and `pointing`. A map that explains the model, not the input alone, ends near 0.
     """
     batches = []
     for target, trait in enumerate(data.targets):
@@ -181,55 +187,68 @@ def save(
     sanity = randomised(model, data, split, chosen, method)
     for name, table, by in [("faithfulness", measured, "method"), ("sanity", sanity, "layers")]:
         table.to_csv(folder / f"{name}_clips.csv", index=False)
-        means = summary(table, by)
+        means = summary(table.dropna(axis="columns", how="all"), by)  # without cues there is no `pointing`
         means.to_csv(folder / f"{name}.csv")
         log.info("%s of the %s split, with 95 %% intervals:\n%s", name, split, summary_text(means))
 
 
 def summary(table: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Average measures, each with a 95 % interval from a bootstrap over sources.
+    """Average numbers over clips, each with a 95 % interval from a bootstrap over sources.
 
     Args:
-        table: Of `measure` or `randomised`.
-        by: The column whose values are compared: `method` or `layers`.
+        table: A row a clip or segment, with a column `clip` and columns of numbers, NaN where there is none: such as
+            that of `measure` or `randomised`.
+        by: The column whose values are compared, such as `method`, `layers` or `trait`.
 
     Returns:
-        A row for each of them, in their first order: a measure's mean, and under `<measure>_from` and `<measure>_to`
-        its interval.
+        A row for each of them, in their first order: for each column of numbers its mean, and under `<column>_from` and
+        `<column>_to` the interval. NaN where there is no number; no interval where all come from one source.
     """
-    measures = [column for column in table if column not in (by, "trait", "clip", "segment")]
-    lines = {}
+    names = table.columns.drop([by, "trait", "clip", "segment"], errors="ignore")
+    means = pd.DataFrame(
+        index=pd.Index(table[by].unique(), name=by),
+        columns=[f"{name}{end}" for name in names for end in ("", "_from", "_to")],
+        dtype=float,
+    )
     for key, part in table.groupby(by, sort=False):
-        values = torch.tensor(part[measures].to_numpy(float))
-        there = values.isfinite()
-        sums = torch.stack([values.nan_to_num(0), there.double()], dim=1)
-        draws = resampled(sums, list(part["clip"]))
-        means = (draws[:, 0] / draws[:, 1]).numpy()
-        line = {}
-        for number, name in enumerate(measures):
-            line[name] = float(sums[:, 0, number].sum() / sums[:, 1, number].sum())
-            known = means[np.isfinite(means[:, number]), number]
-            edges = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-            line |= {f"{name}_from": float(edges[0]), f"{name}_to": float(edges[1])}
-        lines[key] = line
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis(by).dropna(axis="columns", how="all")
+        for name in names:
+            known = part[["clip", name]].dropna()
+            sums = torch.tensor([[1.0, value] for value in known[name]], dtype=torch.float64).view(-1, 1, 2, 1)
+            if len(known):
+                line = estimates(sums, list(known["clip"]), [str(key)], [name], statistic=_mean).iloc[-1]
+                means.loc[key, [name, f"{name}_from", f"{name}_to"]] = line[["value", "low", "high"]].to_numpy(float)
+    return means
+
+
+def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Format a table of `summary` as text: each mean with its interval in brackets, `-` where there is no mean."""
+    written = {}
+    for name in (column for column in table if f"{column}_from" in table):
+        numbers = table[[name, f"{name}_from", f"{name}_to"]].to_numpy(float)
+        written[name] = [
+            "-" if np.isnan(mean) else f"{mean:.3f}" + ("" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]")
+            for mean, low, high in numbers
+        ]
+    return pd.DataFrame(written, index=table.index)
 
 
 def summary_text(table: pd.DataFrame) -> str:
-    """Print a table of `summary`: each mean, and in brackets its interval."""
-    measures = [column for column in table if f"{column}_from" in table]
-    cells = {
-        name: [
-            f"{mean:.3f} [{low:.3f}, {high:.3f}]"
-            for mean, low, high in zip(table[name], table[f"{name}_from"], table[f"{name}_to"], strict=True)
-        ]
-        for name in measures
-    }
-    return pd.DataFrame(cells, index=table.index).to_string()
+    """Lay out a table of `summary` for a terminal."""
+    return summary_cells(table).to_string()
 
 
-def _rank_correlation(these: Tensor, those: Tensor) -> Tensor:
-    """Correlate the ranks within rows `(N, positions)`; 0 where all of a row is equal."""
-    first, second = (each.argsort(dim=1).argsort(dim=1).double() for each in (these, those))
-    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
-    return (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1)).clamp(min=1e-12)
+def _mean(sums: Tensor) -> dict[str, Tensor]:
+    count, total = sums.unbind(-2)
+    return {"mean": total / count}
+
+
+def _rank_correlation(these: Tensor, those: Tensor) -> np.ndarray:
+    """Return Spearman's rank correlation of each row of `(N, positions)`, 0 where a row is constant.
+
+    Equal values share their average rank, as in a map that is 0 nearly everywhere. The correlation with a constant row
+    is undefined; here it is 0: such a map has nothing of the other.
+    """
+    middle = (these.shape[1] + 1) / 2  # the mean of all ranks, exactly
+    first, second = (rankdata(rows.numpy(), axis=1) - middle for rows in (these, those))
+    size = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.divide((first * second).sum(1), size, out=np.zeros(len(size)), where=size > 0)

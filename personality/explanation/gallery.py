@@ -1,5 +1,6 @@
 """A folder of heatmaps: sheets, single pictures, the maps as numbers, and tables that say what is what."""
 
+import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -12,10 +13,10 @@ from pytorch_lightning import LightningModule
 from tqdm import tqdm
 
 from personality.explanation import cam
-from personality.explanation.faithfulness import pointing
+from personality.explanation.faithfulness import pointing, summary, summary_text
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
 from personality.explanation.segments import Explained, explain
-from personality.traits import Place
+from personality.traits import Place, source_id
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +55,14 @@ def save_gallery(
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # parameters that can be differentiated
             torch.default_generator.manual_seed(0)  # the CPU's alone: an accelerator's randomness is not asked for
             untrained = type(model)(**model.hparams).to(model.device)
-        columns = {
-            "trained": _pointings(data.targets, chosen, explained, masks),
-            "untrained": _pointings(data.targets, chosen, explain(method, untrained, data, split, segments), masks),
-        }
-        evidence = pd.DataFrame(columns, index=pd.Index(data.targets, name="trait"))
-        evidence.to_csv(part / "evidence.csv")
+        networks = {"trained": explained, "untrained": explain(method, untrained, data, split, segments)}
+        ratios = summary(_pointings(data, split, chosen, networks, masks), "trait")
+        ratios.to_csv(part / "evidence.csv")
         log.info(
-            "%s split: positive evidence on the planted cues, in multiples of chance:\n%s", split, evidence.round(2)
+            "%s split: the share of the maps' positive part that lies on the planted cues, in multiples of chance (1),"
+            " with 95 %% intervals from a bootstrap over sources:\n%s",
+            split,
+            summary_text(ratios),
         )
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
@@ -85,7 +86,7 @@ def _save_trait(
         inputs, maps, bias = explained[pair]
         place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
         labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
-        title = f"{rank}  {name}\n{_seconds(place)}  score {score:.3f}{labelled}"
+        title = f"{rank}  {_shortened(name, 40)}\n{_seconds(place)}  score {score:.3f}{labelled}"
         extras = masks[pair].get(trait), data.waveform(split, pair[0])
         heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, *extras))
         index.append(
@@ -100,7 +101,7 @@ def _save_trait(
                 "segment_score": segment_score,
                 "label": label,
                 "bias": bias[target],
-                "picture": f"{trait}/{rank:02d}_{Path(name).stem}_{pair[1]:02d}.png",
+                "picture": f"{trait}/{rank:02d}_{Path(_shortened(name, 120)).stem}_{pair[1]:02d}.png",
             }
         )
     limit = max(max(float(np.abs(heatmap.map).max()) for heatmap in heatmaps), 1e-12)
@@ -122,20 +123,33 @@ def _save_trait(
     return index
 
 
+def _shortened(name: str, most: int) -> str:
+    """Shorten a clip's name to so many bytes of UTF-8: what it begins with, a hash of its source, and its number."""
+    if len(name.encode()) <= most:
+        return name
+    source = source_id(name)
+    end = f"~{hashlib.sha256(source.encode()).hexdigest()[:8]}{name[len(source) :]}"
+    return source.encode()[: most - len(end)].decode(errors="ignore") + end
+
+
 def _seconds(place: Place) -> str:
     return f"{place.start:.2f} to {place.end:.2f} s" if place.end > place.start else f"at {place.start:.2f} s"
 
 
 def _pointings(
-    targets: list[str],
+    data: Any,
+    split: str,
     chosen: list[np.ndarray],
-    explained: dict[tuple[int, int], Explained],
+    networks: dict[str, dict[tuple[int, int], Explained]],
     masks: dict[tuple[int, int], dict[str, np.ndarray]],
-) -> list[float]:
-    """Average over each trait's clips how much more of the positive evidence lies on the planted cue than by chance."""
-    means = []
-    for target, trait in enumerate(targets):
-        pairs = [(int(clip), int(segment)) for _, clip, segment, _ in chosen[target]]
-        ratios = [pointing(explained[pair].maps[target], masks[pair][trait]) for pair in pairs if trait in masks[pair]]
-        means.append(float(pd.Series(ratios, dtype=float).mean()))
-    return means
+) -> pd.DataFrame:
+    """Measure `pointing` on each trait's segments: columns trait, clip, and a network each."""
+    rows, names = [], data.clips(split).index
+    for target, trait in enumerate(data.targets):
+        for clip, segment in chosen[target][:, 1:3].astype(int):
+            pair = int(clip), int(segment)
+            row: dict[str, Any] = {"trait": trait, "clip": names[clip]}
+            if trait in masks[pair]:
+                row |= {name: pointing(of[pair].maps[target], masks[pair][trait]) for name, of in networks.items()}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["trait", "clip", *networks])

@@ -53,7 +53,7 @@ class SaveHeatmaps(Callback):
 
     `heatmaps/<split>/` in the trainer's folder (while fitting `<split>_epoch_<number>/`) then holds, for each trait, a
     sheet of all 20, a picture of each, the maps as numbers, and for all traits `index.csv` and, where the corpus has
-    planted evidence, `evidence.csv`.
+    planted cues, `evidence.csv`: how much of the maps lies on them in multiples of chance, with 95 % intervals.
 
     Args:
         top: How many clips a trait.

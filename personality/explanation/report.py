@@ -12,8 +12,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 
 from personality.evaluation.metrics import MEASURES
+from personality.explanation.faithfulness import summary_cells
 from personality.explanation.pictures import SHAPE, panels
 from personality.traits import TRAITS, source_id
 
@@ -29,15 +31,25 @@ QUALITY = 82  # of pictures: text and maps look like the PNG at a quarter of its
 class SaveReport(Callback):
     """Write `report.html` after a test: one file that needs no network, from what the other callbacks have saved.
 
+    Of a corpus without test clips it is written after the validation, and shows that.
+
     It stands behind `SaveResults` and `SaveHeatmaps` in the list of callbacks. What they did not save is left out.
     """
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather all and write."""
         if trainer.is_global_zero:
-            data = trainer.datamodule  # type: ignore[attr-defined]
-            path = write_report(Path(trainer.default_root_dir), data, data.test_split)
-            log.info("Report: %s", path)
+            self._write(trainer, trainer.datamodule.test_split)  # type: ignore[attr-defined]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the page of a validation if no test can follow."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING and "test" not in data.splits():
+            self._write(trainer, "val")
+
+    def _write(self, trainer: Trainer, split: str) -> None:
+        path = write_report(Path(trainer.default_root_dir), trainer.datamodule, split)  # type: ignore[attr-defined]
+        log.info("Report: %s", path)
 
 
 def write_report(folder: Path, data: Any, split: str) -> Path:
@@ -68,8 +80,7 @@ def write_report(folder: Path, data: Any, split: str) -> Path:
         traits=[(trait, [e for e in entries if e["trait"] == trait], _picture(heatmaps / f"average_{trait}.png"))
                 for trait in dict.fromkeys(entry["trait"] for entry in entries)],
         method=entries[0]["method"] if entries else "",
-        evidence=_table(heatmaps / "evidence.csv"),
-        truth={name: _intervals(heatmaps / f"{name}.csv") for name in ("faithfulness", "sanity")},
+        truth={name: _intervals(heatmaps / f"{name}.csv") for name in ("evidence", "faithfulness", "sanity")},
         sounds={name: _base64(sound) for name, sound in sounds.items() if sound},
     )  # fmt: skip
     path = folder / "report.html"
@@ -161,27 +172,12 @@ def _chart(lines: dict[str, np.ndarray], width: int = 560, height: int = 180) ->
     return {"lines": polylines, "edges": edges, "width": width, "height": height}
 
 
-def _table(path: Path) -> list[list[str]]:
-    """Read a small table as text, its header first."""
-    if not path.exists():
-        return []
-    table = pd.read_csv(path)
-    cells = [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.to_numpy()]
-    return [[*map(str, table.columns)], *cells]
-
-
 def _intervals(path: Path) -> list[list[str]]:
-    """Read a table of `faithfulness.summary` as text: each mean with its interval."""
+    """Read a table of `faithfulness.summary` as text, its header first: each mean with its interval."""
     if not path.exists():
         return []
-    table = pd.read_csv(path)
-    names = [name for name in map(str, table) if f"{name}_from" in table]
-    rows = [[str(key)] for key in table.iloc[:, 0]]
-    for name in names:
-        edges = table[[name, f"{name}_from", f"{name}_to"]].to_numpy()
-        for row, (mean, low, high) in zip(rows, edges, strict=True):
-            row.append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
-    return [[str(table.columns[0]), *names], *rows]
+    table = summary_cells(pd.read_csv(path, index_col=0)).reset_index()
+    return [[*map(str, table.columns)], *table.astype(str).to_numpy().tolist()]
 
 
 def _picture(path: Path) -> str:

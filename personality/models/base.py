@@ -153,6 +153,7 @@ class TraitRegressor(LightningModule):
         self._log_metrics("test")
 
     def _log_metrics(self, split: str) -> None:
+        self.metrics.mean = self.target_mean  # as it is by now: what moves or converts a model makes new tensors
         self.log_dict({f"{split}/{name}": value for name, value in self.metrics.compute().items()})
         self.metrics.reset()
 

@@ -130,12 +130,17 @@ def test_clips_are_told_apart_in_half_precision_too():
     assert_equal(metrics.compute(), scores, labels)
 
 
-def test_metric_sees_the_training_mean_that_is_copied_into_it_later():
-    mean = torch.full((5,), 0.9)
-    metrics = TraitMetrics(TRAITS, mean)
-    mean.copy_(MEAN)
+def test_metric_keeps_its_own_mean_until_it_is_given_another():
     scores, labels = scored(20)
+    mean = MEAN.clone()
+    metrics = TraitMetrics(TRAITS, mean)
+    mean.fill_(0.9)
     metrics.update(scores, labels, torch.arange(20))
+    assert_equal(metrics.compute(), scores, labels)
+
+    metrics = TraitMetrics(TRAITS, mean)
+    metrics.update(scores, labels, torch.arange(20))
+    metrics.mean = MEAN.double()
     assert_equal(metrics.compute(), scores, labels)
     assert not metrics.state_dict()
 

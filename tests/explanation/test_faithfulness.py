@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from personality.explanation import cam, faithfulness
 from personality.explanation.average import save_average_evidence
@@ -119,13 +120,96 @@ def test_randomised_weights_change_the_map_of_a_model(build, inference):
     torch.nn.init.normal_(model.head.linear.weight)
     random = torch.get_rng_state()
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    seen = []
+
+    def sparse(model, inputs):
+        """The highest tenth of a map; all else is 0, as it is where a network sees nothing."""
+        found = cam.best(model, inputs)
+        maps = found.maps.flatten(2)
+        maps = maps.where(maps >= maps.quantile(0.9, dim=2, keepdim=True), 0)
+        seen.append(maps.numpy())
+        return found._replace(maps=maps.view_as(found.maps))
+
     with torch.inference_mode(inference):  # as within a validation
-        table = faithfulness.randomised(model, Split(), "test", CHOSEN, cam.best)
+        table = faithfulness.randomised(model, Split(), "test", CHOSEN, sparse)
+    expected = [
+        spearmanr(true[target], other[target]).statistic
+        for start in range(5, len(seen), 5)  # five traits of the model, then five after each change
+        for target, pair in enumerate(zip(seen[:5], seen[start : start + 5], strict=True))
+        for true, other in zip(*pair, strict=True)
+    ]
+    np.testing.assert_allclose(table["similarity"], expected, atol=1e-6)
     likeness = table.groupby("layers")["similarity"].mean()
     assert likeness[0] == pytest.approx(1)
-    assert abs(likeness.iloc[-1]) < 0.5
+    assert likeness.iloc[-1] < 0.5
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_maps_that_are_constant_are_not_called_alike():
+    def blank(model, inputs):
+        return cam.Evidence(torch.ones(len(inputs), 5, 6, 4), torch.zeros(len(inputs), 5), model(inputs))
+
+    model = CamCNN((2, 1, *SPACE), width=0.05).eval()
+    table = faithfulness.randomised(model, Split(), "test", CHOSEN, blank)
+    assert (table["similarity"] == 0).all()
+    assert table["pointing"].tolist() == pytest.approx([1.0] * len(table))
+
+
+def test_rank_correlation_is_spearmans_with_ties_and_0_for_constant_rows():
+    rng = np.random.default_rng(0)
+    these, those = rng.normal(size=(2, 40, 60))
+    these[10:20], those[10:20] = rng.integers(0, 4, (2, 10, 60))  # ties
+    these[20:30] *= rng.random((10, 60)) < 0.1  # sparse
+    those[20:30] *= rng.random((10, 60)) < 0.1
+    these[30], those[30] = np.eye(60)[[3, 50]]  # two spots that do not touch
+    found = faithfulness._rank_correlation(torch.from_numpy(these).float(), torch.from_numpy(those).float())
+    expected = [spearmanr(*rows).statistic for rows in zip(these, those, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found[30] == pytest.approx(-1 / 59)
+
+    constant = torch.full((3, 60), 0.3)
+    varied = torch.from_numpy(these[:3]).float()
+    for pair in [(constant, constant), (constant, varied), (varied, constant)]:
+        assert faithfulness._rank_correlation(*pair).tolist() == [0, 0, 0]
+
+
+def test_the_highest_of_equal_places_is_not_the_first_of_them():
+    mask = np.zeros((6, 4), bool)
+    mask[0, 0] = True
+    assert faithfulness.hit(np.zeros((6, 4)), mask) == pytest.approx(1 / 24)
+    block = np.zeros((6, 4))
+    block[:2, :2] = 1
+    assert faithfulness.hit(block, mask) == 0.25
+
+
+def test_intervals_are_over_sources_that_have_a_number():
+    rng = np.random.default_rng(0)
+    of_source, clips = (
+        rng.normal(3, 1, 400),
+        [f"s{source}.{clip:03d}.mp4" for source in range(400) for clip in range(5)],
+    )
+    known = np.tile([True, True, True, True, False], 400)  # in each fifth clip the cue is not heard
+    table = pd.DataFrame(
+        {
+            "trait": ["openness"] * 2000 + ["neuroticism"] * 2 + ["extraversion"] * 2,
+            "clip": [*clips, "a.000.mp4", "a.001.mp4", "a.000.mp4", "b.000.mp4"],
+            "trained": [*np.repeat(of_source, 5), 1, 2, np.nan, np.nan],
+        }
+    )
+    table.loc[:1999, "trained"] = table["trained"][:2000].where(known)
+    means = faithfulness.summary(table, "trait")
+    assert means.columns.tolist() == ["trained", "trained_from", "trained_to"]
+    assert means.index.tolist() == ["openness", "neuroticism", "extraversion"]
+    value, low, high = means.loc["openness"]
+    assert value == pytest.approx(of_source.mean())
+    standard_error = of_source.std() / 20  # of 400 sources, not of 1,600 clips, whose interval is half as wide
+    assert (high - low) / (2 * 1.96 * standard_error) == pytest.approx(1, abs=0.06)
+    assert (low + high) / 2 == pytest.approx(value, abs=0.1 * standard_error)
+    assert means.loc["neuroticism"].tolist() == pytest.approx([1.5, np.nan, np.nan], nan_ok=True)  # one source
+    assert means.loc["extraversion"].isna().all()
+    written = faithfulness.summary_cells(means)["trained"]
+    assert written.tolist() == [f"{value:.3f} [{low:.3f}, {high:.3f}]", "1.500", "-"]
 
 
 def test_average_evidence_lies_where_the_clips_have_it(tmp_path):

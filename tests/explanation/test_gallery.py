@@ -10,9 +10,10 @@ from pytorch_lightning import Trainer, seed_everything
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
 from personality.explanation import SaveHeatmaps, cam
-from personality.explanation.faithfulness import pointing
+from personality.explanation.faithfulness import pointing, summary_cells
 from personality.explanation.gallery import save_gallery
 from personality.models import DAN, CamCNN, RegularCNN
+from personality.traits import source_id
 
 TARGETS = ["openness", "neuroticism"]
 RUNS = {
@@ -115,27 +116,35 @@ def test_evidence_is_that_of_the_maps_and_compared_with_an_untrained_network(gal
     folder, data, *_ = gallery
     evidence = pd.read_csv(folder / "evidence.csv", index_col="trait")
     assert evidence.index.tolist() == TARGETS
-    assert evidence.columns.tolist() == ["trained", "untrained"]
+    columns = [f"{network}{end}" for network in ("trained", "untrained") for end in ("", "_from", "_to")]
+    assert evidence.columns.tolist() == columns
     for trait in TARGETS:
         arrays = np.load(folder / f"{trait}.npz")
         places = zip(data.clips("val").index.get_indexer(arrays["clips"]), arrays["segments"], strict=True)
         masks = [data.evidence("val", clip, segment)[trait] for clip, segment in places]
         each = [pointing(*pair) for pair in zip(arrays["maps"], masks, strict=True)]
         assert evidence.trained[trait] == pytest.approx(pd.Series(each).mean(), nan_ok=True)
+        by_source = pd.Series(each).groupby([source_id(clip) for clip in arrays["clips"]]).mean().dropna()
+        edges = [by_source.min(), by_source.max()] if len(by_source) > 1 else [np.nan, np.nan]
+        # Of three sources all draws are one and the same in 1 of 27, which is more than 2.5 %.
+        assert evidence.loc[trait, ["trained_from", "trained_to"]].tolist() == pytest.approx(edges, nan_ok=True)
     assert not evidence.trained.equals(evidence.untrained)
     if not isinstance(data, RawWavFFT):  # some cues lie above 2 kHz
-        assert (evidence >= 0).all(axis=None)
+        assert (evidence[["trained", "untrained"]] >= 0).all(axis=None)
 
 
 @pytest.mark.parametrize("gallery", ["clip_cam"], indirect=True)
-def test_the_same_seed_gives_the_same_files(gallery, corpus, loading, tmp_path):
-    run(tmp_path, corpus, loading, *RUNS["clip_cam"][:3])
+def test_the_same_seed_gives_the_same_files(gallery, corpus, loading, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        run(tmp_path, corpus, loading, *RUNS["clip_cam"][:3])
     one, other = gallery[0], tmp_path / "heatmaps/val"
     names = ["index.csv", "evidence.csv"]
     assert filecmp.cmpfiles(one, other, names, shallow=False)[0] == names
     for trait in TARGETS:
         first, second = (np.load(folder / f"{trait}.npz") for folder in (one, other))
         assert all(np.array_equal(first[part], second[part]) for part in first)
+    for cell in summary_cells(pd.read_csv(one / "evidence.csv", index_col="trait")).to_numpy().ravel():
+        assert cell in caplog.text  # the console shows them with their intervals, too
 
 
 def test_what_fails_leaves_the_old_folder_as_it_was(corpus, loading, tmp_path):

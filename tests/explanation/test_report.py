@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -168,6 +169,29 @@ def test_the_page_is_one_file_that_a_hundred_entries_keep_small(page_of_a_run):
 
 def test_a_bad_first_epoch_does_not_flatten_the_curves(page_of_a_run):
     assert "val/pcc, val/skill, from -0.5 to 0.4" in page_of_a_run.read_text()  # it had -9
+
+
+def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
+    text, heatmaps = page_of_a_run.read_text(), page_of_a_run.parent / "heatmaps/test"
+    for name, title, columns in [
+        ("evidence", "Planted evidence", ["trained", "untrained"]),
+        ("faithfulness", "Methods beside controls", ["gap", "deletion", "insertion", "pointing", "hit"]),
+        ("sanity", "Sanity: weights randomised from the top down", ["similarity", "pointing"]),
+    ]:
+        numbers = pd.read_csv(heatmaps / f"{name}.csv", index_col=0)
+        section = text.split(f"<h3>{title}</h3>")[1].split("</table>")[0]
+        header, *rows = [re.findall(r"<t[hd]>([^<]*)</t[hd]>", row) for row in unescape(section).split("<tr>")[1:]]
+        assert header == [numbers.index.name, *columns]
+        assert [row[0] for row in rows] == [str(key) for key in numbers.index]
+        for row, (_, line) in zip(rows, numbers.iterrows(), strict=True):
+            for cell, column in zip(row[1:], columns, strict=True):
+                value, low, high = line[[column, f"{column}_from", f"{column}_to"]]
+                if value == value:
+                    found = [float(number) for number in re.findall(r"-?\d+\.\d{3}", cell)]
+                    assert found == pytest.approx([value, low, high][: 3 if low == low else 1], abs=0.0006)
+                else:
+                    assert cell == "-"
+    assert re.search(r"\[\d", text.split("<h3>Planted evidence</h3>")[1].split("</table>")[0])
 
 
 def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path, monkeypatch):

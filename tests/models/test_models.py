@@ -1,11 +1,14 @@
 """Every model on every shape of input."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import nn
 
+from personality.data import LogFilterbank
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
 from personality.models.trunks import build_trunk
 from personality.traits import Sample
@@ -135,6 +138,63 @@ def test_training_starts_from_the_mean_of_the_labels(sigmoid):
     assert torch.equal(model.target_mean, means)
     torch.testing.assert_close(model.head.linear.bias.detach(), (means / (1 - means)).log() if sigmoid else means)
     torch.testing.assert_close(model(torch.zeros(1, 1, 3))[0], means)
+
+
+class Converted(LogFilterbank):
+    """Inputs of the type that the model has."""
+
+    def normalise(self, sample):
+        normalised = super().normalise(sample)
+        return normalised._replace(inputs=normalised.inputs.to(self.trainer.lightning_module.dtype))
+
+
+def restored(model: TraitRegressor) -> TraitRegressor:
+    """The model with another's state, tensors and all."""
+    model.load_state_dict(copy.deepcopy(model).state_dict(), assign=True)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("precision", "change"),
+    [
+        ("32-true", lambda model: model),
+        ("32-true", lambda model: model.double().float()),
+        ("32-true", lambda model: model.to("cpu", torch.float64).to(torch.float32)),
+        ("32-true", copy.deepcopy),
+        ("32-true", restored),
+        ("64-true", lambda model: model),
+        ("64-true", lambda model: model.double()),
+    ],
+    ids=["as built", "double and back", "to and back", "copied", "restored", "64 bits", "double"],
+)
+def test_skill_is_measured_against_the_training_mean_whatever_was_done_to_the_model(corpus, loading, precision, change):
+    data = Converted(corpus, **loading)
+    model = change(Linear(data.input_shape))
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = Trainer(accelerator="cpu", max_epochs=1, precision=precision, **quiet)
+    trainer.fit(model, data)
+
+    def skill(split):  # by its formula, in pandas
+        sample = data.normalise(data.fetch(split, range(len(data.clips(split)))))
+        with torch.no_grad():
+            scores, weights = model.eval().score(sample)
+        labels = data.clips(split)[data.targets]
+        errors = (labels - torch.einsum("bst,bs->bt", scores, weights).numpy()).abs().sum()
+        of_half = (labels - 0.5).abs().sum()
+        of_mean = (labels - data.clips("train")[data.targets].mean()).abs().sum()
+        assert ((1 - errors / of_mean) - (1 - errors / of_half)).abs().max() > 0.05
+        return 1 - errors / of_mean
+
+    expected = skill("val")
+    for trait in data.targets:
+        assert trainer.callback_metrics[f"val/skill/{trait}"].item() == pytest.approx(expected[trait], abs=1e-5)
+
+    again = Linear(data.input_shape).double().to(model.dtype)
+    again.load_state_dict(model.state_dict())
+    trainer.test(again, data, verbose=False)
+    expected = skill("test")
+    for trait in data.targets:
+        assert trainer.callback_metrics[f"test/skill/{trait}"].item() == pytest.approx(expected[trait], abs=1e-5)
 
 
 @pytest.mark.parametrize(
