@@ -52,19 +52,23 @@ class Predictor(NamedTuple):
             targets, rows = data.targets, data.usable("test")
             table = np.full((len(data.clips("test")), 2 * len(targets)), np.nan)
             for row in rows:
-                scores, weights = self.model.score(data.normalise(data.fetch("test", [row])))
+                batch = data.transfer_batch_to_device(data.fetch("test", [row]), self.model.device, 0)
+                scores, weights = self.model.score(data.normalise(batch))
                 scores = scores[0, weights[0] > 0]
-                table[row] = torch.cat([scores.mean(0), scores.std(0, correction=0)]).numpy()
+                table[row] = torch.cat([scores.mean(0), scores.std(0, correction=0)]).cpu().numpy()
         columns = [*targets, *(f"{target}_spread" for target in targets)]
         return pd.DataFrame(table, index=data.clips("test").index, columns=columns)
 
     def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
         """Say what in a segment of a video speaks for and against each trait."""
         with self._reading([video]) as data:
+            names = data.clips("test").index
+            if not 0 <= clip < len(names):
+                raise ValueError(f"{video} has {len(names)} clips: expected one of these instead of {clip}, from 0 on.")
             there = int(data.caches["test"].segments[clip])
             if not 0 <= segment < there:
                 failures = dict(data.caches["test"].failures().to_numpy())
-                name = data.clips("test").index[clip]
+                name = names[clip]
                 raise ValueError(
                     f"{video}, clip {clip}, has {there} segments: expected one of these instead of {segment}. "
                     f"{failures.get(name, '')}".strip()
@@ -75,16 +79,23 @@ class Predictor(NamedTuple):
 
     @contextmanager
     def _reading(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
-        """Prepare videos of one's own in a folder that goes afterwards."""
+        """Prepare videos of one's own in a temporary folder."""
         with TemporaryDirectory() as folder:
-            words = self.model.recipe["data"] | {"cache": folder, "processes": 0}  # type: ignore[index]
-            data = _build(TraitDataModule, words, corpus=VideoFiles(videos))
+            settings = self.model.recipe["data"] | {"cache": folder}  # type: ignore[index]
+            data = _build(TraitDataModule, settings, corpus=VideoFiles(videos, self.data.modality))
             data.prepare_data()
             data.setup()
             yield data
 
 
-def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> Predictor:
+def load(
+    checkpoint: str | Path,
+    corpus: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    *,
+    videos: str | Path | Sequence[str | Path] | None = None,
+    device: str | torch.device | None = None,
+) -> Predictor:
     """Rebuild model and data from a checkpoint alone.
 
     The file is read as numbers and plain words, and only classes of this framework's kinds are built from it: a
@@ -92,14 +103,18 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
 
     Args:
         checkpoint: Written by `train.py`.
-        corpus: Words of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
+        corpus: Settings of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
             another corpus.
-        data: Words of the data module that differ here, such as `{"batch_size": 4}`.
+        data: Settings of the data module that differ here, such as `{"batch_size": 4}`.
+        videos: Files and folders of one's own to take the place of the corpus (see `VideoFiles`): the split `test`.
+        device: Where the model computes, such as `cuda`; by default the CPU. Results are on the CPU in any case.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: There is no such file, or one of the videos does not exist.
         ValueError: The file is not a checkpoint of this framework, or does not fit the model it names.
     """
+    if videos is not None and corpus:
+        raise ValueError(f"Got both videos and a corpus, {corpus}. Expected one of them; leave the other out.")
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(
             f"There is no checkpoint {checkpoint}: expected a file such as runs/*/*/checkpoints/best.ckpt."
@@ -112,25 +127,35 @@ def load(checkpoint: str | Path, corpus: dict[str, Any] | None = None, data: dic
             f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py, or of a "
             "model whose `recipe` was set before its training."
         ) from error
-    corpus = corpus or {}
-    clips = _build(Corpus, corpus if "_target_" in corpus else recipe["corpus"] | corpus)
-    module = _build(TraitDataModule, recipe["data"] | (data or {}), corpus=clips)
+    recipe["data"] |= data or {}
+    clips: Corpus
+    if videos is not None:
+        clips = VideoFiles(videos, _class(TraitDataModule, recipe["data"]).modality)
+        clips.prepare()
+    else:
+        corpus = corpus or {}
+        clips = _build(Corpus, corpus if "_target_" in corpus else recipe["corpus"] | corpus)
+    module = _build(TraitDataModule, recipe["data"], corpus=clips)
     model = _build(TraitRegressor, recipe["model"], input_shape=module.input_shape, targets=module.targets)
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise ValueError(f"{checkpoint} does not fit the {type(model).__name__} that it names: {error}") from error
     model.recipe = recipe
-    return Predictor(model.eval(), module)
+    return Predictor(model.eval().to(device), module)
 
 
 def _build(kind: Any, node: dict[str, Any], **more: Any) -> Any:
     """Build what a recipe's `_target_` names, if it is of the right kind."""
-    words = dict(node)
-    module, _, name = words.pop("_target_").rpartition(".")
+    return _class(kind, node)(**{name: value for name, value in node.items() if name != "_target_"}, **more)
+
+
+def _class(kind: Any, node: dict[str, Any]) -> Any:
+    """Find the class that a recipe's `_target_` names, if it is of the right kind."""
+    module, _, name = node["_target_"].rpartition(".")
     found = getattr(import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise ValueError(
             f"The checkpoint asks for {module}.{name}: expected a {kind.__name__}. Do not trust this file."
         )
-    return found(**words, **more)
+    return found

@@ -57,5 +57,10 @@ def source_id(clip: str) -> str:
     '-Ab.x_9-7kQ'
     >>> source_id("holiday.mp4")
     'holiday'
+
+    A recording of more than four hours has more than a thousand clips, which five digits number:
+
+    >>> source_id("lecture.01000.mp4")
+    'lecture'
     """
-    return re.sub(r"(\.\d{3})?(\.[A-Za-z]\w{1,4})?$", "", clip)
+    return re.sub(r"(\.(\d{3}|\d{5}))?(\.[A-Za-z]\w{1,4})?$", "", clip)

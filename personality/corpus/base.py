@@ -20,6 +20,9 @@ class Corpus(ABC):
     """One word, fit for a folder: features of different corpora are kept apart by it."""
     targets: Sequence[str] = TRAITS
     """What its clips are labelled with."""
+    pool_above = 0
+    """Features of more clips than these are computed by a pool of processes, unless the data module says how many. It
+    takes seconds to start, but goes on after a clip that crashes or hangs."""
 
     @abstractmethod
     def prepare(self) -> None:

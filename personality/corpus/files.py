@@ -49,12 +49,12 @@ def find_files(root: Path, suffixes: Collection[str], kept: Path | None = None) 
     return files
 
 
-def list_files(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    """List the files of some kinds that lie in the open, in the order of their names; hidden ones are none of ours."""
+def list_files(root: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
+    """List the files of some kinds, or all, that lie in the open, in the order of their names; hidden ones left out."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+            if not name.startswith(".") and (suffixes is None or Path(name).suffix.lower() in suffixes):
                 yield Path(folder, name)
 
 

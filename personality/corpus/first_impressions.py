@@ -11,8 +11,9 @@ from personality.corpus.annotations import enumerate_clips, join_clips, read_lab
 from personality.corpus.archives import Member
 from personality.corpus.base import SPLITS, Corpus
 from personality.corpus.files import File, base_name, find_files, keep_files
-from personality.corpus.people import ATTRIBUTES, read_people
+from personality.corpus.people import read_people
 from personality.corpus.splits import SHARES, crossing, split_by_source
+from personality.tables import ATTRIBUTES
 from personality.traits import TRAITS
 
 log = logging.getLogger(__name__)
@@ -105,9 +106,10 @@ class FirstImpressions(Corpus):
         splits = self._labelled_clips.index.get_level_values("split")
         clips = self._labelled_clips[splits == split].droplevel("split").sort_index()
         if clips.empty:
+            anew = "; or let split='by_source' (corpus.split=by_source) make three splits of all labelled clips"
             raise FileNotFoundError(
-                f"No clip below {self.root} is listed in a file {LABEL_FILES[split]} there. Expected that file and its "
-                f"clips: {self.remedy}, or use another split."
+                f"There are no {split} clips: no clip below {self.root} is listed in a file {LABEL_FILES[split]} "
+                f"there. Expected that file and its clips: {self.remedy}{anew if self.split == 'official' else ''}."
             )
         return clips[["path", *self.targets]]
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
@@ -20,7 +21,7 @@ from personality.corpus import SPLITS, Corpus
 from personality.data.cues import mask_cues
 from personality.features.cache import FeatureCache
 from personality.features.encoding import encode_sound
-from personality.features.media import RESAMPLER, MediaError, read_waveform
+from personality.features.media import DECODING, MediaError, read_waveform
 from personality.traits import Place, Sample
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,15 @@ class TraitDataModule(LightningDataModule):
         normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
             segments of its clip, `none` leaves inputs as they are.
         targets: Names of the labels; by default all that the corpus has.
-        processes: How many prepare features at the same time; by default one for each core.
+        processes: How many prepare features at the same time; by default one for each core, and for a few videos of
+            one's own this process alone.
         time_limit: Seconds after which preparing one clip is given up.
         on_device: Keep all features in the accelerator's memory, where they fit: no step then waits for the disk.
         seed: The order of the training clips follows from it and the epoch's number.
     """
 
+    modality: Literal["audio", "image"] = "audio"
+    """What of a video it reads."""
     normalisations: tuple[str, ...] = ("clip", "patches", "none")
     test_split = "test"
     """What `trainer.test` runs over; `explain.py` may ask for another."""
@@ -119,16 +123,29 @@ class TraitDataModule(LightningDataModule):
             shard: `(index, count)` makes the features of one of `count` equal parts; other machines make the others.
         """
         self.corpus.prepare()
+        for split in self._needed():
+            self.clips(split)  # or an error that says what is missing, before features take hours
         for split in self.splits():
             cache = self.open(split)
             paths = self.clips(split).path
-            cache.fill(self.extract, paths, processes=self.processes, time_limit=self.time_limit, shard=shard)
+            pool = len(paths) > self.corpus.pool_above
+            processes = 0 if self.processes is None and not pool else self.processes
+            cache.fill(self.extract, paths, processes=processes, time_limit=self.time_limit, shard=shard)
             failures = cache.failures()
             if len(failures):
                 log.warning(
                     "%d of %d %s clips are left out; the first: %s: %s. All of them: %s",
                     *(len(failures), len(self.clips(split)), split, *failures.iloc[0], cache.folder / "failures.csv"),
                 )
+
+    def _needed(self) -> list[str]:
+        """Name the splits that the trainer is about to read."""
+        function = self.trainer and self.trainer.state.fn
+        if function == TrainerFn.FITTING:
+            return ["train", "val"] if self.trainer.limit_val_batches else ["train"]  # type: ignore[union-attr]
+        if function == TrainerFn.VALIDATING:
+            return ["val"]
+        return [self.test_split] if function == TrainerFn.TESTING else []
 
     def setup(self, stage: str | None = None) -> None:
         """Open what `prepare_data` made."""
@@ -164,7 +181,7 @@ class TraitDataModule(LightningDataModule):
         how = {
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
-            "resampler": RESAMPLER,
+            "decoding": DECODING,
             "videos": self.corpus.fingerprint(split),
         }
         return FeatureCache(

@@ -48,6 +48,7 @@ class FaceFrames(TraitDataModule):
         **loading: See `TraitDataModule`.
     """
 
+    modality = "image"
     normalisations = ("vgg_face", *TraitDataModule.normalisations)
 
     def __init__(

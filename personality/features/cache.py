@@ -237,8 +237,8 @@ def _compute(folder: Path, extract: Extract, row: int, source: Any) -> None:
     try:
         features = extract(source)
     except Exception as error:
-        words = str(error).strip().partition("\n")[0]
-        _write(folder, row, reason=f"{type(error).__name__}: {words}")
+        message = " ".join(str(error).split())  # in one line, also where a file's name holds a line break
+        _write(folder, row, reason=f"{type(error).__name__}: {message}")
     else:
         _write(folder, row, features)
 
@@ -258,10 +258,19 @@ def _write(folder: Path, row: int, features: Mapping[str, np.ndarray] | None = N
             flaw = "numbers that are not finite" if record["segments"] else "no segment"
             _write(folder, row, reason=f"ValueError: its features have {flaw}")
             return
-    record["reason"] = reason.encode(errors="replace")[: record["reason"].itemsize].decode(errors="ignore").encode()
+    record["reason"] = _shortened(reason, record["reason"].itemsize)
     record["checksum"] = _checksum(values, record)
     _put(inputs, row, values)
     _put(ledger, row, record)
+
+
+def _shortened(reason: str, size: int) -> bytes:
+    """Encode a reason in so many bytes: a long one loses its middle, for it may begin with a long path."""
+    whole = reason.encode(errors="replace")
+    if len(whole) <= size:
+        return whole
+    start, end = whole[: size * 3 // 8 - 5], whole[-(size * 5 // 8) :]
+    return b" ... ".join(part.decode(errors="ignore").encode() for part in (start, end))
 
 
 def _lay(name: str, array: np.ndarray, room: np.ndarray) -> None:

@@ -1,124 +1,173 @@
 """Sound and pictures out of a video file, by FFmpeg through PyAV."""
 
+import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import chain, groupby, pairwise, takewhile
+from fractions import Fraction
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import av
 import numpy as np
 from av.packet import Packet
-from av.stream import Disposition
+from av.sidedata.sidedata import Type as SideDataType
 
-RESAMPLER = "swresample"  # shapes the top bands of a log-mel spectrogram: part of how a feature was made
-KINDS: tuple[Literal["audio", "video"], ...] = ("audio", "video")
+from personality.features.demux import (
+    ANOTHER_RECORDING,
+    Clock,
+    Excerpt,
+    Kind,
+    MediaError,
+    MediaInput,
+    Openable,
+    Stream,
+    open_stream,
+)
+
+__all__ = ["DECODING", "Excerpt", "MediaError", "MediaInput", "Openable", "excerpts", "read_frames", "read_waveform"]
+
+DECODING = {
+    "resampler": "swresample",  # shapes the top bands of a log-mel spectrogram
+    "mix": "mean of two channels, FFmpeg's mix of more",
+    "timing": "gaps in the sound are silent; what an edit list hides is left out",
+    "pixels": "square",
+}
+"""How files are decoded: features depend on it."""
+GAP = 0.04  # seconds: sound that is later than this is preceded by silence; what is less is a rounded time stamp
+LONGEST_GAP = 3600.0  # seconds
 REORDERING = 0.5  # seconds: frames that are shown late may be stored early
-INTEGER_SCALES = {"uint8": (128, 128), "int16": (0, 2**15), "int32": (0, 2**31)}  # silence and full scale
 
 
-class Excerpt(NamedTuple):
-    """A part of a file that is too long to be one clip; it is a source as the file is."""
-
-    path: str
-    start: float
-    """In seconds on the clock of the file, which need not begin at 0: that of a recorded broadcast seldom does."""
-    seconds: float
+def _unknown_side_data(cls: Any, value: int) -> Any:
+    """Let PyAV list the side data of a frame where some is of a kind that it does not know, such as EXIF."""
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
 
 
-@runtime_checkable
-class Openable(Protocol):
-    """What opens itself, such as a clip in an archive, and as a string tells its name."""
-
-    def open(self) -> BinaryIO:
-        """Open it as a file that can seek."""
+SideDataType._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment]
 
 
-Source = str | Path | BinaryIO | Openable | Excerpt
-"""A file of any kind that FFmpeg reads, part of one, a binary file that can seek, or what opens itself as one."""
+def read_waveform(source: MediaInput, rate: int, *, channels: Literal[1, 2] = 1) -> np.ndarray:
+    """Decode the sound of a clip, on the clock of the file: it starts when a player starts, if need be with silence.
 
-
-class MediaError(ValueError):
-    """A file without sound or picture that can be decoded: the message names it and keeps the decoder's words."""
-
-
-def read_waveform(source: Source, rate: int, *, channels: Literal[1, 2] = 1) -> np.ndarray:
-    """Decode the sound of a clip.
-
-    A damaged packet is left out, and a file that breaks off gives what comes before: it is an error only if that is
-    nothing.
+    Silence stands where the file has no sound for a while. A damaged packet is left out, and a file that breaks off
+    gives what comes before: it is an error only if that is nothing.
 
     Args:
         source: The file.
         rate: Samples a second of the result, in Hz.
-        channels: 1 for the mean of all channels; 2 for the first two, left and right (a single one stands twice).
+        channels: 1 for mono: the mean of two channels, or FFmpeg's mix of more. 2 for left and right: a single channel
+            stands twice, and more are mixed by FFmpeg.
 
     Returns:
-        `(samples,)`, or `(samples, 2)`, float32 in [-1, 1]: as long as the sound, to the nearest sample.
+        `(samples,)`, or `(samples, 2)`, float32 in [-1, 1]: up to the end of the sound, to the nearest sample.
 
     Raises:
-        MediaError: The file cannot be decoded or has no sound.
+        MediaError: The file cannot be decoded or has no sound, or the excerpt has none.
     """
-    with _packets(source, "audio") as packets:
-        frames = list(_decoded(packets))
-        blocks = [
-            sound.mean(0, keepdims=True) if channels == 1 else sound[[0, min(1, len(sound) - 1)]]
-            for sound in _planes(frames)
-        ]
-        whole, frame_rate = np.concatenate(blocks, axis=1), frames[-1].sample_rate
-        if isinstance(source, Excerpt):
-            first = max(0, round((source.start - (frames[0].time or 0.0)) * frame_rate))
-            whole = whole[:, first : first + round(source.seconds * frame_rate)]
-        waveform = _resampled(whole, frame_rate, rate).clip(-1, 1)
+    with open_stream(source, "audio") as stream:
+        parts: list[np.ndarray] = []
+        samples, end = 0, 0.0  # of the result so far; the end in seconds
+        for start, frames in _runs(stream):
+            sound, sound_rate = _mix(frames, channels), frames[0].sample_rate
+            if abs(start - end) < GAP and (parts or not isinstance(source, Excerpt)):
+                start = end
+            overlap = max(0.0, end - start)
+            left = stream.seconds - start
+            sound = sound[
+                :, round(overlap * sound_rate) : None if left == math.inf else max(0, round(left * sound_rate))
+            ]
+            start += overlap
+            silence = round(min(start, stream.seconds) * rate) - samples
+            if silence > LONGEST_GAP * rate:
+                raise ValueError(f"its sound has a gap of {silence / rate:.0f} s, so its time stamps must be wrong")
+            parts += [np.zeros((channels, max(0, silence)), np.float32), _resample(sound, sound_rate, rate)]
+            samples += sum(part.shape[1] for part in parts[-2:])
+            end = start + sound.shape[1] / sound_rate
+        if not samples:
+            raise ValueError(f"it has no sound from {stream.start:.2f} s to {stream.start + stream.seconds:.2f} s")
+        waveform = np.concatenate(parts, axis=1).clip(-1, 1)
     return waveform[0] if channels == 1 else waveform.T
 
 
-def read_frames(source: Source, count: int, *, size: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def read_frames(
+    source: MediaInput, count: int, *, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Decode frames spread evenly over a clip.
 
     The duration is cut into `count` equal parts, and the frame that is on screen at the centre of a part stands for it.
     Time stamps decide, not frame numbers, since many cameras vary their frame rate; a clip of too few frames repeats
-    them. Frames stand upright, as a player shows them. Damage is treated as in `read_waveform`.
+    them. Frames are as a player shows them: upright, mirrored where the file says so, with square pixels. Damage is
+    treated as in `read_waveform`.
 
     Args:
         source: The file; or a folder of images, whose moments are their numbers: 0, 1, 2, ... in natural order.
         count: How many frames.
-        size: `(height, width)` in pixels to which frames are scaled; None leaves them as the first one is.
+        size: `(height, width)` in pixels to which frames are scaled; None leaves them as the first one is shown.
 
     Returns:
-        The frames, `(count, height, width, 3)` uint8 RGB, and when each appeared, `(count,)` float64 seconds after the
-        beginning: the first frame of the file, or the start of the excerpt.
+        The frames, `(count, height, width, 3)` uint8 RGB, and when each appears, `(count,)` float64 seconds after the
+        file starts to play, as in `read_waveform`, or after the start of the excerpt.
 
     Raises:
-        MediaError: The file cannot be decoded or has no picture.
+        MediaError: The file cannot be decoded or has no picture, or the excerpt has none.
     """
     if isinstance(source, str | Path) and Path(source).is_dir():
         return _read_images(Path(source), count, size)
-    with _packets(source, "video") as stream:
-        packets = list(stream)  # still compressed; together they tell when the clip ends, which a header may not know
-        stamps = [(packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None]
-        if not stamps:
-            raise ValueError("no packet has a time stamp")
-        start, end = min(stamps)[0], sum(max(stamps))
+    with open_stream(source, "video") as stream:
+        stop = stream.start + stream.seconds
+        # Still compressed. Together they tell when the clip ends, which a header may not know.
+        packets = list(takewhile(lambda packet: _decoding_time(packet) < stop + REORDERING, stream.packets))
+        start, end = _span(packets, stream.first)
         if isinstance(source, Excerpt):
-            unit = packets[0].time_base
-            start, end = round(source.start / unit), min(end, round((source.start + source.seconds) / unit))
-        centres = start + (np.arange(count) + 0.5) * (end - start) / count
+            start, end = Fraction(source.start), min(end, Fraction(stop))
+        if start > end:
+            raise ValueError(f"it has no picture from {stream.start:.2f} s to {stop:.2f} s")
+        centres = [start + (end - start) * Fraction(2 * number + 1, 2 * count) for number in range(count)]
 
-        timed = (frame for frame in _decoded(packets) if frame.pts is not None)
+        decoded = ((_time(frame), frame) for frame in _decode(packets, stream.clock))
+        timed: Iterator[tuple[Any, Any]] = ((time, frame) for time, frame in decoded if time is not None)
         images: list[np.ndarray] = []
         times: list[float] = []
-        for shown, following in pairwise(chain(timed, [None])):
-            due = (count if following is None else int(np.searchsorted(centres, following.pts))) - len(images)
+        for (time, shown), (following, _) in pairwise(chain(timed, [(math.inf, None)])):
+            due = bisect_left(centres, following) - len(images)
             if due > 0:
-                image = _upright(shown, size)
+                image = _upright(shown, size, stream.pixel_aspect)
                 size = image.shape[:2]  # of all frames, should the stream change its mind
                 images += [image] * due
-                times += [float((shown.pts - start) * shown.time_base)] * due
+                times += [float(time - Fraction(stream.start))] * due
             if len(images) == count:
                 break
         return np.stack(images), np.array(times)
+
+
+def excerpts(path: str | Path, kind: Kind, seconds: float) -> list[Excerpt]:
+    """Cut a file into excerpts that follow one another, over the whole of its sound or of its picture.
+
+    It reads all packets once, and decodes those of a format without time stamps.
+
+    Args:
+        path: The file.
+        kind: The stream that the excerpts are made for.
+        seconds: How long each is. A rest of less than half of it is left out; a short file is one excerpt.
+
+    Raises:
+        MediaError: The file cannot be opened, or has no such stream.
+    """
+    with open_stream(path, kind) as stream:
+        rates = set()
+        if kind == "audio" and stream.counts_samples:
+            sound = [(start, frame.samples, frame.sample_rate) for start, frame in _timed(stream)]
+            rates = {rate for _, _, rate in sound}
+            start, end = stream.start + sound[0][0], stream.start + sound[-1][0] + sound[-1][1] / sound[-1][2]
+        else:
+            start, end = map(float, _span(stream.packets, stream.first))
+        seekable = stream.clock.joined == 1 and len(rates) <= 1
+    count = max(1, round((end - start) / seconds))
+    return [Excerpt(str(path), start + number * seconds, seconds, seekable) for number in range(count)]
 
 
 def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -132,8 +181,8 @@ def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tupl
         for path in dict.fromkeys(picked):
             try:
                 if path not in decoded:
-                    with _packets(path, "video") as packets:
-                        decoded[path] = _upright(next(_decoded(packets)), size)
+                    with open_stream(path, "video") as stream:
+                        decoded[path] = _upright(next(_decode(stream.packets, stream.clock)), size)
                     size = decoded[path].shape[:2]
             except MediaError as error:
                 failure = error
@@ -143,133 +192,116 @@ def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tupl
     raise MediaError(f"{folder} has no image that can be decoded: {failure}; is it the folder of a clip?") from failure
 
 
-def time_span(path: str | Path) -> tuple[float, float]:
-    """Tell when a file begins and when it ends, in seconds on its own clock.
-
-    Raises:
-        MediaError: The file cannot be opened, or does not say.
-    """
-    for kind in KINDS:
-        with suppress(MediaError), _packets(path, kind) as packets:
-            spans = [
-                (float(packet.pts * packet.time_base), float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                for packet in packets
-                if packet.pts is not None and packet.time_base
-            ]
-            if spans:
-                start, end = min(spans)[0], max(end for _, end in spans)
-                return max(0.0, start), end  # what lies before 0 is for the decoder to warm up
-    raise MediaError(f"{path} has neither sound nor picture that can be decoded; is it a complete video?")
+def _time(stamped: Packet | av.VideoFrame) -> Fraction | None:
+    """Return when a packet or frame is shown, in seconds; an AVI only has decoding times."""
+    pts = stamped.pts if stamped.pts is not None else stamped.dts
+    return None if pts is None or stamped.time_base is None else pts * stamped.time_base
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
-    """Open a path in Python, for FFmpeg would take one with a colon for a network address; start a file over."""
-    if isinstance(source, str | Path | Excerpt):
-        path = source.path if isinstance(source, Excerpt) else source
-        if Path(path).is_dir():
-            raise MediaError(f"{path} is a folder: it has no sound, and pictures only if it holds images")
-        with Path(path).open("rb") as file:
-            yield file
-    elif isinstance(source, Openable):
-        with source.open() as file:
-            yield file
-    else:
-        source.seek(0)
-        yield source
+def _decoding_time(packet: Packet) -> float:
+    return -math.inf if packet.dts is None or packet.time_base is None else float(packet.dts * packet.time_base)
 
 
-@contextmanager
-def _packets(source: Source, kind: Literal["audio", "video"]) -> Iterator[Iterator[Packet]]:
-    """Open a file and hand out the compressed packets of its best stream of a kind."""
-    with _opened(source) as file:
-        try:
-            if not file.read(1):
-                raise ValueError("it is empty")
-            file.seek(0)
-            with av.open(file, "r", metadata_errors="replace") as container:
-                stream = container.streams.best(kind)
-                # The cover of a song is no video, and a stream of an unknown codec is nothing.
-                if stream is None or not stream.codec_context or stream.disposition & Disposition.attached_pic:
-                    streams = [stream.type for stream in container.streams]
-                    raise ValueError(f"it has no {kind} that can be decoded among its streams {streams}")
-                # Many processes decode clips side by side, and FFmpeg's own threads can hang next to torch's.
-                stream.codec_context.thread_count = 1
-                packets = _unbroken(container.demux(stream))
-                if isinstance(source, Excerpt):
-                    packets = _from_keyframe(container, stream, source.start)
-                    end = source.start + source.seconds + REORDERING
-                    packets = takewhile(lambda packet: (packet.dts or 0) * packet.time_base < end, packets)
-                yield packets
-        except (av.FFmpegError, OSError, ValueError) as error:  # the last two: a damaged index that points nowhere
-            name = source if isinstance(source, Openable) else getattr(file, "name", "the file object")
-            words = getattr(error, "strerror", None) or error
-            raise MediaError(f"{name} cannot be decoded as {kind}: {words}; is it a complete video?") from error
+def _span(packets: Iterable[Packet], first: float | None) -> tuple[Fraction, Fraction]:
+    """Return when the packets that are shown begin and end, in seconds; what an edit list hides is not shown."""
+    spans = [
+        (time, time + (packet.duration or 0) * packet.time_base)
+        for packet in packets
+        if not packet.is_discard and (time := _time(packet)) is not None
+    ]
+    if not spans:
+        raise ValueError("no packet has a time stamp")
+    start, end = min(spans)[0], max(end for _, end in spans)
+    return (start if first is None else max(start, Fraction(first))), end  # a decoder warms up before the first
 
 
-def _from_keyframe(container: Any, stream: Any, start: float) -> Iterator[Packet]:
-    """Packets from a key frame before a moment on: where a file has no index, a seek alone may end between two."""
-    for back in (0, 2, 8, 32, 128, None):
-        container.seek(0 if back is None else max(0, int((start - back) * av.time_base)))
-        packets = _unbroken(container.demux(stream))
-        first = next((packet for packet in packets if packet.is_keyframe), None)
-        if first is not None and (back is None or (first.pts is not None and first.pts * first.time_base <= start)):
-            return chain([first], packets)
-    return packets  # none
-
-
-def _unbroken(packets: Iterator[Packet]) -> Iterator[Packet]:
-    """Packets up to where the file breaks off."""
-    with suppress(av.FFmpegError, IndexError):  # the second: a stream that PyAV did not expect
-        yield from packets
-
-
-def _decoded(packets: Iterable[Packet]) -> Iterator[Any]:
-    """Decode what can be decoded; if that is nothing, raise what the decoder said first."""
+def _decode(packets: Iterable[Packet], clock: Clock) -> Iterator[Any]:
+    """Decode what can be decoded; raise the decoder's error if that is nothing, or nothing of the last recording."""
     failure: Exception = ValueError("it ends before anything can be decoded")
-    empty = True
+    joined = 0  # the recording that the last frame is of
     for packet in packets:
         try:
             for frame in packet.decode():
-                empty = False
+                joined = clock.joined
                 yield frame
         except av.FFmpegError as error:
             failure = error
-    if empty:
+    if not joined:
         raise failure
+    if joined < clock.joined:
+        raise ValueError(ANOTHER_RECORDING) from failure
 
 
-def _sample_format(frame: av.AudioFrame) -> tuple[int, bool, str]:
-    return frame.layout.nb_channels, frame.format.is_planar, frame.format.name
+def _timed(stream: Stream) -> Iterator[tuple[float, av.AudioFrame]]:
+    """Yield decoded sound frame by frame, each with its start in seconds after the start of the clip."""
+    end, rate, counting = 0.0, 0, False
+    for frame in _decode(stream.packets, stream.clock):
+        # Times that FFmpeg has counted itself go on at the first rate when the rate changes.
+        counting = counting or (stream.counts_samples and rate not in (0, frame.sample_rate))
+        start = end if counting or frame.time is None else frame.time - stream.start
+        rate = frame.sample_rate
+        yield start, frame
+        end = start + frame.samples / rate
 
 
-def _planes(frames: list[av.AudioFrame]) -> Iterator[np.ndarray]:
-    """Decoded frames -> `(channels, samples)` float32 in [-1, 1] of all that follow each other in one sample format."""
-    for (channels, planar, _), alike in groupby(frames, key=_sample_format):
-        sound = np.concatenate([frame.to_ndarray() for frame in alike], axis=1)
-        if not planar:
-            sound = sound.reshape(-1, channels).T
-        zero, full = INTEGER_SCALES.get(sound.dtype.name, (0, 1))
-        yield (sound.astype(np.float32) - zero) / full
+def _runs(stream: Stream) -> Iterator[tuple[float, list[av.AudioFrame]]]:
+    """Group frames that follow one another in one sample format: the start of each group in seconds, and its frames.
+
+    Of an excerpt the last group may begin after its end: what lies between is a gap, not the end of the sound.
+    """
+    run: list[av.AudioFrame] = []
+    first = end = 0.0
+    for start, frame in _timed(stream):
+        if run and (_sample_format(frame) != _sample_format(run[0]) or abs(start - end) >= GAP):
+            yield first, run
+            run = []
+        if not run:
+            first = end = start
+        run.append(frame)
+        end += frame.samples / frame.sample_rate
+        if start >= stream.seconds:
+            break
+    yield first, run
 
 
-def _resampled(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
+def _sample_format(frame: av.AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _mix(frames: list[av.AudioFrame], channels: Literal[1, 2]) -> np.ndarray:
+    """Frames of one sample format -> `(channels, samples)` float32; FFmpeg's own mix of more than two channels."""
+    layout: Any = frames[0].layout
+    if layout.nb_channels > 2:  # mixed before NumPy looks at them: PyAV fails at more than eight planes
+        layout = "mono" if channels == 1 else "stereo"
+    resampler = av.AudioResampler("fltp", layout, frames[0].sample_rate)
+    parts = [part.to_ndarray() for frame in [*frames, None] for part in resampler.resample(frame)]
+    sound = np.concatenate(parts, axis=1)
+    return sound.mean(0, keepdims=True) if channels == 1 else sound[[0, -1]]
+
+
+def _resample(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
     """`(channels, samples)` at one rate -> at another, of exactly the same duration."""
-    whole = av.AudioFrame.from_ndarray(sound, "fltp", "mono" if len(sound) == 1 else "stereo")
-    whole.sample_rate = source_rate
-    resampler = av.AudioResampler("fltp", whole.layout, rate)
-    parts = [part.to_ndarray() for part in [*resampler.resample(whole), *resampler.resample(None)]]
     samples = round(sound.shape[1] * rate / source_rate)
+    parts: list[np.ndarray] = []
+    if samples:
+        whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "mono" if len(sound) == 1 else "stereo")
+        whole.sample_rate = source_rate
+        resampler = av.AudioResampler("fltp", whole.layout, rate)
+        parts = [part.to_ndarray() for frame in (whole, None) for part in resampler.resample(frame)]
     rest = np.zeros((len(sound), samples), np.float32)  # FFmpeg's length is off by a few
     return np.concatenate([*parts, rest], axis=1)[:, :samples]
 
 
-def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
-    """One decoded frame, whatever its pixel format -> `(height, width, 3)` uint8 RGB, turned as a player turns it."""
-    quarters = round(frame.rotation / 90) % 4
-    height, width = size or (None, None)
-    if quarters % 2:
-        height, width = width, height
-    return np.rot90(
-        frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC", threads=1), quarters
-    )
+def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None, pixel_aspect: float = 1.0) -> np.ndarray:
+    """One decoded frame, whatever its pixel format -> `(height, width, 3)` uint8 RGB, as a player shows it."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    right, down = np.eye(2) if matrix is None else np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]].reshape(2, 2)
+    turned = abs(right[1]) > abs(right[0])  # what goes to the right in the file goes down or up on the screen
+    if size is None:
+        height, width = round(frame.height / min(1, pixel_aspect)), round(frame.width * max(1, pixel_aspect))
+    else:
+        height, width = size[::-1] if turned else size
+    image = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC", threads=1)
+    if turned:
+        image, right, down = image.transpose(1, 0, 2), down, right
+    return image[:: -1 if down[1] < 0 else 1, :: -1 if right[0] < 0 else 1]

@@ -82,15 +82,14 @@ def test_the_length_is_exact_to_the_sample(tmp_path, rate):
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "aac"])
-@pytest.mark.parametrize("count", [1, 2, 6])
+@pytest.mark.parametrize("count", [1, 2])
 def test_mono_is_the_mean_of_the_channels(tmp_path, codec, count):
-    channels = np.stack([tone(300 * number) for number in (1, 2, 3, 0.1, 4, 5)[:count]])
+    channels = np.stack([tone(300 * number) for number in (1, 2)[:count]])
     path = encode(tmp_path / "sound.mkv", audio=codec, sound=channels)
     middle = slice(RATE // 2, 3 * RATE // 2)
     np.testing.assert_allclose(read_waveform(path, RATE)[middle], channels.mean(0)[middle], atol=0.04)
-    if codec != "aac":  # which orders six channels in its own way
-        left_right = channels[[0, min(1, count - 1)]].T
-        np.testing.assert_allclose(read_waveform(path, RATE, channels=2)[middle], left_right[middle], atol=0.04)
+    left_right = channels[[0, min(1, count - 1)]].T
+    np.testing.assert_allclose(read_waveform(path, RATE, channels=2)[middle], left_right[middle], atol=0.04)
 
 
 def test_a_single_channel_stands_twice_in_stereo(clip):
