@@ -32,11 +32,8 @@ LINES = [*commands()]
 SCRIPTS = [line for line in LINES if re.search(r"(train|explain|prepare)\.py$", " ".join(line[:2]))]
 
 
-def test_the_readme_has_examples_and_is_short():
+def test_the_readme_has_examples():
     assert len(SCRIPTS) > 10
-    assert len((HOUSE / "README.md").read_text().splitlines()) < 250
-    assert len((HOUSE / "CONTRIBUTING.md").read_text().splitlines()) < 60
-    assert not re.search(r"@[A-Z]+@", (HOUSE / "README.md").read_text())
 
 
 @pytest.mark.parametrize("line", SCRIPTS, ids=" ".join)

@@ -101,6 +101,12 @@ def test_a_run_leaves_a_folder_that_explains_itself(trained):
     assert metrics["train/loss"].notna().sum() == 2
 
 
+def test_the_console_speaks_of_the_run_alone(trained):
+    _, said = trained
+    assert not re.search("litlogger|litmodels|Tip:|deprecated|Warning", said)
+    assert "Seed set to 1" in said  # what Lightning says of the run itself stays
+
+
 def test_scores_on_disk_are_those_that_were_measured(trained):
     folder, _ = trained
     predictions = pd.read_csv(folder / "predictions_test.csv", index_col="clip")
@@ -156,7 +162,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(words, tm
 
 def test_a_checkpoint_needs_no_other_word_to_be_explained(trained, tmp_path):
     folder, _ = trained
-    run("explain", f"checkpoint={folder / 'checkpoints/best.ckpt'}", folder=tmp_path)
+    run("explain", str(folder / "checkpoints/best.ckpt"), folder=tmp_path)
     explained = newest(tmp_path)
     assert (explained / "predictions_test.csv").read_text() == (folder / "predictions_test.csv").read_text()
     again, first = (np.load(part / "heatmaps/test/openness.npz")["maps"] for part in (explained, folder))
@@ -229,7 +235,7 @@ def test_who_stops_a_run_is_told_how_it_goes_on(words, tmp_path, end):
     assert "Traceback" not in said
 
 
-def test_ones_own_videos_of_any_length_are_scored_and_explained(trained, words, corpus, tmp_path):
+def test_ones_own_videos_of_any_length_are_scored_and_explained(trained, corpus, tmp_path):
     clips = corpus.clips("test").path
     (tmp_path / "videos").mkdir()
     shutil.copy(clips.iloc[0], tmp_path / "videos/talk.mp4")
@@ -259,8 +265,87 @@ def test_ones_own_videos_of_any_length_are_scored_and_explained(trained, words, 
     assert (place.start, place.end) == pytest.approx((0.96, 1.92))
 
 
+@pytest.mark.parametrize("trainer", ["default", "ddp_cpu"])
+def test_videos_are_plain_arguments_however_they_are_spelt(trained, corpus, tmp_path, trainer):
+    names = ["My talk (1).mp4", "a=b.mp4", "c, d.mp4", "2016", "${run}.mp4"]
+    checkpoint = tmp_path / "epoch=3-step=10 (best).ckpt"
+    shutil.copy(trained[0] / "checkpoints/best.ckpt", checkpoint)
+    for name, path in zip(names, [*corpus.clips("test").path, *corpus.clips("val").path], strict=False):
+        shutil.copy(path, tmp_path / name)
+    shutil.move(tmp_path / "2016", tmp_path / "talk.mp4")
+    (tmp_path / "2016").mkdir()
+    shutil.move(tmp_path / "talk.mp4", tmp_path / "2016/talk.mp4")
+    few = "callbacks.heatmaps.top=1", "~callbacks.report", f"trainer={trainer}"
+    run("explain", checkpoint.name, *names, *few, folder=tmp_path)
+    (folder,) = (tmp_path / "runs/explain").iterdir()
+    table = pd.read_csv(folder / "predictions_test.csv", index_col="clip")
+    assert len(table) == len(names)
+    assert table[list(TRAITS)].notna().all(axis=None)
+    known = pd.read_csv(trained[0] / "predictions_test.csv", index_col="clip").iloc[0]
+    own = table.loc["My talk (1).000.mp4"]
+    np.testing.assert_allclose(*(row[list(TRAITS)].astype(float) for row in (own, known)), atol=1e-6)
+
+
 def own_of(predictions: pd.DataFrame) -> pd.Series:
     return predictions.loc["talk.000.mp4", list(TRAITS)].astype(float)
+
+
+@pytest.fixture
+def unlabelled(corpus, tmp_path):
+    """First Impressions as most people have it, with overrides for it; take a label file away to lose a split."""
+    root = tmp_path / "First Impressions, 2017 (a=b)"
+    shutil.copytree(corpus.root, root)
+    return root, ["corpus=first_impressions", f"corpus.root={root}", f"data.cache={tmp_path}/a cache (1)"]
+
+
+def test_without_test_labels_the_test_is_left_out_and_the_report_shows_validation(unlabelled, tmp_path):
+    root, words = unlabelled
+    (root / "annotation_test.pkl").unlink()
+    said = run("train", *words, "trainer.max_epochs=1", "model.width=0.05", "data.draw=2", folder=tmp_path)
+    assert "The test is left out" in said
+    assert "annotation_test.pkl" in said
+    folder = newest(tmp_path)
+    assert (folder / "results_val.csv").exists()
+    assert not (folder / "predictions_test.csv").exists()
+    predicted = pd.read_csv(folder / "predictions_val.csv")
+    page = (folder / "report.html").read_text()
+    assert len(predicted) == 3
+    assert all(clip in page for clip in predicted["clip"])
+    assert "heatmaps" in said
+
+    checkpoint = str(folder / "checkpoints/best.ckpt")
+    cache = f"data.cache={tmp_path}/another"
+    said = run("explain", checkpoint, cache, folder=tmp_path, expect=1)
+    assert "There are no test clips" in said
+    assert "annotation_test.pkl" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "another").exists()  # said before any features are computed
+
+
+@pytest.mark.parametrize("trainer", ["default", "ddp_cpu"])
+@pytest.mark.parametrize(
+    ("file", "split"), [("annotation_validation.pkl", "val"), ("annotation_training.pkl", "train")]
+)
+def test_a_split_that_training_needs_is_missed_before_features_are_computed(unlabelled, tmp_path, file, split, trainer):
+    root, words = unlabelled
+    (root / file).unlink()
+    said = run("train", *words, f"trainer={trainer}", folder=tmp_path, expect=1)
+    for part in (f"There are no {split} clips", file, str(root), "corpus.split=by_source"):
+        assert part in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "a cache (1)").exists()
+
+
+@pytest.mark.parametrize("trainer", ["default", "ddp_cpu"])
+def test_a_loss_that_is_not_finite_ends_the_run_in_its_first_epoch(words, tmp_path, trainer):
+    limits = "trainer.max_epochs=3", "model.width=0.05", "data.batch_size=1", "model.lr=1e30", f"trainer={trainer}"
+    said = run("train", *words, *limits, folder=tmp_path, expect=1)
+    assert re.search(r"train: The training loss is (nan|inf) in epoch 0, since step [23] of [36]\.", said)
+    assert "model.lr" in said
+    assert "Traceback" not in said
+    (folder,) = tmp_path.glob("runs/*/*")
+    assert (folder / ".hydra/overrides.yaml").exists()
+    assert not [*folder.rglob("*.ckpt"), *folder.rglob("*.part"), *folder.rglob("report.html")]
 
 
 def test_prepare_computes_features_that_training_then_finds(words, tmp_path):
@@ -302,6 +387,11 @@ def test_every_experiment_makes_a_short_run(words, tmp_path):
         ("train", "corpus=first_impressions", "corpus.root"),
         ("explain", "split=test", "checkpoint"),
         ("explain", "checkpoint=none.ckpt", "There is no checkpoint none.ckpt"),
+        ("explain", "no such (1).ckpt", "There is no checkpoint no such (1).ckpt"),
+        ("explain", "clips=[]", "at least one video"),
+        ("train", "model.lr=(1)", """'model.lr="(1)"'"""),
+        ("train", "corpus.root=${here}/a", "here"),
+        ("train", "talk.mp4", "'talk.mp4'"),
     ],
 )
 def test_a_wrong_word_is_answered_in_one_paragraph(script, word, answer, tmp_path):

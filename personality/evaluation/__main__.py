@@ -24,10 +24,15 @@ python -m personality.evaluation fuse A.csv B.csv -o C.csv  average two models, 
 python -m personality.evaluation calibrate A.csv --validation V.csv -o C.csv
                                                             make scores mean what they say
 
-A file of predictions is a csv with a column clip (or VideoName) and one for each trait, in any order. Labels come from
-its columns openness_label, ..., or from a file of their own (--labels). Training labels, which the baselines need, are
-found as labels_train.csv beside the predictions, or given by --train. Clips whose source (the name before the clip's
-number) is not in training are measured once more by themselves. Intervals are 95 %, by a bootstrap over sources.
+A file of predictions is a csv with a column clip (or VideoName, sample_id, ...) and one for each trait (openness,
+ValueOpenness, pred_O, ...), in any order, with commas, semicolons or tabs; clips are named with or without .mp4. Or it
+is a folder with a file for each trait, called test_openness.csv or test_O.csv, or test_0.csv to test_4.csv in the order
+O C E A N, with the columns Prediction and GroundTruth. Lines that name no clips have no intervals.
+
+Labels come from the columns openness_label, ..., or from a file of their own (--labels), a csv or an official pickle
+such as annotation_validation.pkl. Training labels, which the baselines need, are found as labels_train.csv beside the
+predictions, or given by --train. Clips whose source (the name before the clip's number) is not in training are measured
+once more by themselves. Intervals are 95 %, by a bootstrap over sources.
 """
 
 
@@ -48,9 +53,9 @@ def main(arguments: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     labels = argparse.ArgumentParser(add_help=False)
-    labels.add_argument("--labels", type=Path, metavar="FILE", help="csv with the labels, if the predictions lack them")
+    labels.add_argument("--labels", type=Path, metavar="FILE", help="labels (csv or pickle) for predictions without")
     train = argparse.ArgumentParser(add_help=False)
-    train.add_argument("--train", type=Path, metavar="FILE", help="csv with the labels of the training clips")
+    train.add_argument("--train", type=Path, metavar="FILE", help="labels of the training clips (csv or pickle)")
     train.add_argument("--csv", type=Path, metavar="FILE", help="write every number, with its interval, to this file")
     result = argparse.ArgumentParser(
         prog="python -m personality.evaluation", epilog=MANUAL, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -73,13 +78,13 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("fuse", parents=[labels], help="make one model of several")
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
     command.add_argument("--learn", type=Path, nargs="+", metavar="VAL_A.csv", help="learn weights on these, not equal")
-    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="csv with the labels of those")
+    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="labels of those (csv or pickle)")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.csv")
 
     command = commands.add_parser("calibrate", parents=[labels], help="rescale scores as validation clips teach")
     command.add_argument("predictions", type=Path, metavar="A.csv")
     command.add_argument("--validation", type=Path, required=True, metavar="VAL_A.csv", help="of the same model")
-    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="csv with the labels of those")
+    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="labels of those (csv or pickle)")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.csv")
     return result
 
@@ -170,7 +175,7 @@ def _labelled(path: Path, labels: Path | None, option: str = "--labels") -> pd.D
 def _training_labels(asked: argparse.Namespace) -> pd.DataFrame | None:
     """Read the training labels that were named, or that a run of ours left beside its predictions."""
     first = asked.predictions[0] if isinstance(asked.predictions, list) else asked.predictions
-    beside = first.with_name("labels_train.csv")
+    beside = first.absolute().with_name("labels_train.csv")
     path = asked.train or (beside if beside.is_file() else None)
     return read_traits(path) if path else None
 

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
 from personality.evaluation.metrics import moments
-from personality.evaluation.predictions import labels_of, measurable
-from personality.evaluation.tables import listed
+from personality.evaluation.predictions import labels_of, measurable, names_of
+from personality.tables import listed
 from personality.traits import TARGETS
 
 
@@ -41,7 +41,7 @@ def calibration(predictions: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.
     labels = labels_of(predictions)[measurable(predictions)]
     numbers = estimates(
         sums_of([predictions], labels, None),
-        labels.index.tolist(),
+        names_of(labels),
         ["model"],
         labels.columns.tolist(),
         statistic=calibration_from_sums,

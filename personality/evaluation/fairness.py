@@ -11,10 +11,9 @@ from personality.evaluation.calibration import calibration_from_sums
 from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
 from personality.evaluation.metrics import measures_from_sums
 from personality.evaluation.predictions import labels_of, measurable
-from personality.evaluation.tables import listed, numbers, read_table
+from personality.tables import ATTRIBUTES, listed, numbers, read_table, refuse_doubled
 from personality.traits import source_id
 
-ATTRIBUTES = ("gender", "ethnicity", "age")
 CODES = {
     "gender": {"1": "male", "2": "female"},
     "ethnicity": {"1": "Asian", "2": "Caucasian", "3": "African-American"},
@@ -35,7 +34,8 @@ def read_groups(path: str | Path) -> pd.DataFrame:
         Groups as text, missing where a cell is blank: index `clip` or `source`, a column an attribute.
     """
     table = read_table(path, "clip", "source")
-    groups = pd.DataFrame({name: table[name].str.strip() for name in ATTRIBUTES if name in table})
+    refuse_doubled(table.index, str(path))
+    groups = table[[name for name in ATTRIBUTES if name in table]].copy()
     if groups.columns.empty:
         raise ValueError(f"{path} has no column {listed(ATTRIBUTES)}. Expected at least one of them; name it so.")
     for name, words in CODES.items():

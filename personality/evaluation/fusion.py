@@ -35,7 +35,7 @@ def fuse(several: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> 
         raise ValueError("No clip is scored in all files. Expected predictions for the same split; check the names.")
     if all(f"{targets[0]}_label" in predictions for predictions in several):
         scores = scores.join(agreed_labels(several).add_suffix("_label"))
-    return scores.rename_axis(index="clip")
+    return scores.rename_axis(index=several[0].index.name or "clip")
 
 
 def learn_weights(validation: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -2,17 +2,27 @@
 
 In memory and on disk a table of predictions is the same: index `clip`; a column a trait (and perhaps `interview`) with
 the score; `<trait>_label`; `<trait>_spread`, the standard deviation of the score over the segments of the clip; and
-`segments`, their number. Only the scores are required. A clip that could not be scored has blanks for scores.
+`segments`, their number. Only the scores are required. A clip that could not be scored has blanks for scores. Where
+nobody knows which clips these are, the index is `line`.
 """
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from personality.evaluation.tables import counted, listed, numbers, read_table, refuse_doubled
+from personality.evaluation.trait_files import name_lines, read_trait_files
+from personality.tables import (
+    clip_name,
+    counted,
+    listed,
+    numbers,
+    read_table,
+    refuse_doubled,
+    refuse_predictions,
+    require_traits,
+)
 from personality.traits import TARGETS, TRAITS
 
 COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_spread") for target in TARGETS), "segments")
@@ -33,25 +43,28 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
     refuse_doubled(predictions.index, f"What was to be written to {path}")
     ordered = predictions[[column for column in COLUMNS if column in predictions]].sort_index()
     unfinished = Path(f"{path}.part")
-    ordered.to_csv(unfinished, index_label="clip", float_format="%.7g")
+    index = "line" if predictions.index.name == "line" else "clip"
+    ordered.to_csv(unfinished, index_label=index, float_format="%.7g")
     os.replace(unfinished, path)  # noqa: PTH105
 
 
 def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd.DataFrame:
     """Read a table of predictions.
 
-    Columns are known by name, in any order and case, also as the challenge spelled them (`VideoName`,
-    `ValueNeurotisicm`); commas, semicolons or tabs may part them; columns with other names are left alone.
+    Columns are known by name, in any order, as others spell them (see `personality.tables.read_table`); columns with
+    other names are left alone. Clips are the same with and without .mp4 and folder.
 
     Args:
-        path: A csv file.
-        labels: What `read_traits` made of a label file; it replaces the labels in the file.
+        path: A csv file, or a folder with a file for each trait (see `read_trait_files`).
+        labels: What `read_traits` made of a label file; it replaces the labels in the file. Where the file names no
+            clips, its lines get the names of the clips that have the same five labels.
 
     Returns:
         Predictions as this module describes them, sorted by clip, with every clip that has a score or a label.
     """
-    table = read_table(path, "clip")
-    _require_traits(table, path)
+    table = read_trait_files(path) if Path(path).is_dir() else read_table(path, "clip", "line")
+    require_traits(table, path)
+    refuse_doubled(table.index, str(path))
     predictions = pd.DataFrame({column: numbers(table, column, path) for column in COLUMNS if column in table})
     blank = predictions[[target for target in TARGETS if target in table]].isna()
     partly = predictions.index[blank.any(axis=1) & ~blank.all(axis=1)]
@@ -66,6 +79,9 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
     if labels is None:
         _check_range(in_file, path)
         return predictions.sort_index()
+    labels = labels.rename(index=clip_name)
+    if predictions.index.name == "line":
+        predictions = name_lines(predictions, labels, path)
     if not predictions.index.isin(labels.index).any():
         raise ValueError(
             f"No clip of {path} has a label: it names clips like {predictions.index[0]}, the labels clips like "
@@ -75,17 +91,25 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
 
 
 def read_traits(path: str | Path) -> pd.DataFrame:
-    """Read labels, say those of the training clips, from a csv with a clip and its traits in a line.
+    """Read labels, say those of the training clips, from a csv with a clip and its traits in a line, or from a pickle.
 
     Returns:
         Labels in [0, 1], NaN where there is none, sorted by clip. Of a file of predictions, the labels in it.
     """
     table = read_table(path, "clip")
     kind = "_label" if f"{TRAITS[0]}_label" in table else ""
-    _require_traits(table, path, kind)
+    require_traits(table, path, kind)
+    refuse_doubled(table.index, str(path))
+    if not kind:
+        refuse_predictions(table, path)
     labels = {target: numbers(table, target + kind, path) for target in TARGETS if target + kind in table}
     _check_range(pd.DataFrame(labels), path)
     return pd.DataFrame(labels).sort_index()
+
+
+def names_of(predictions: pd.DataFrame) -> list[str]:
+    """Name the clips, for what goes by their sources; lines that name no clip are all called "", of one source."""
+    return [""] * len(predictions) if predictions.index.name == "line" else predictions.index.tolist()
 
 
 def targets_of(predictions: pd.DataFrame) -> list[str]:
@@ -124,7 +148,7 @@ def measurable(predictions: pd.DataFrame) -> pd.Series:
 def agreed_labels(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Take the labels of several predictions for the same clips, and refuse those that contradict each other."""
     all_labels = [labels_of(predictions) for predictions in several]
-    together = pd.concat(all_labels).groupby(level="clip")
+    together = pd.concat(all_labels).groupby(level=0)
     apart = ((together.max() - together.min()) > 1e-4).any(axis=1)  # files round
     if apart.any():
         raise ValueError(
@@ -132,14 +156,6 @@ def agreed_labels(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
             "labels; read them with labels from one file (--labels FILE)."
         )
     return together.first()[[target for target in TARGETS if all(target in labels for labels in all_labels)]]
-
-
-def _require_traits(table: pd.DataFrame, path: str | Path, kind: str = "") -> None:
-    missing = [trait + kind for trait in TRAITS if trait + kind not in table]
-    if missing:
-        alike = difflib.get_close_matches(missing[0], [str(column) for column in table if column not in COLUMNS], n=1)
-        remedy = f"rename {alike[0]}, if that is what it is" if alike else "add it, or rename what holds it"
-        raise ValueError(f"{path} has no column {listed(missing, 5)}. Expected a column for each trait; {remedy}.")
 
 
 def _check_range(labels: pd.DataFrame, path: str | Path) -> None:

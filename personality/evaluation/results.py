@@ -10,7 +10,7 @@ import pandas as pd
 
 from personality.evaluation.baselines import baselines
 from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
-from personality.evaluation.predictions import agreed_labels, labels_of, measurable, scores_of
+from personality.evaluation.predictions import agreed_labels, labels_of, measurable, names_of, scores_of
 from personality.traits import source_id
 
 
@@ -31,7 +31,8 @@ def evaluate(
 
     Returns:
         A line a number: over (`all clips` or `new sources`), clips (how many were measured), labelled (how many could
-        have been), sources, row (the predictor), measure, target (`mean` is over the traits), value, low, high.
+        have been), sources, row (the predictor), measure, target (`mean` is over the traits), value, low, high. Of
+        predictions that name no clips, sources are 0, and there are no intervals and no source lookup.
     """
     if count_missing:
         if train is None:
@@ -43,6 +44,8 @@ def evaluate(
     measured = measurable(predictions)
     clips = labels.index[measured].tolist()
     habits = {} if train is None else baselines(train.reindex(columns=labels.columns), clips)
+    if labels.index.name == "line":  # nobody knows their sources
+        habits.pop("source lookup", None)
     return _over_all_and_new({**habits, "model": scores_of(predictions)}, labels, measured, train, resamples)
 
 
@@ -74,19 +77,18 @@ def _over_all_and_new(
     pairs: Sequence[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Estimate all measures over the measured clips, and over those of them that are of new sources."""
-    source = pd.Series([source_id(clip) for clip in labels.index], index=labels.index)
-    divisions = {"all clips": source.notna()}
-    if train is not None:
+    source = pd.Series([source_id(clip) or None for clip in names_of(labels)], index=labels.index)
+    divisions = {"all clips": pd.Series(True, index=labels.index)}
+    if train is not None and source.notna().any():
         divisions["new sources"] = ~source.isin([source_id(clip) for clip in train.index])
     results = []
     for name, division in divisions.items():
-        clips = labels.index[division & measured].tolist()
-        if len(clips):
-            sums = sums_of(scores.values(), labels.loc[clips], train)
+        part = labels[division & measured]
+        if len(part):
+            sums, clips = sums_of(scores.values(), part, train), names_of(part)
             numbers = estimates(sums, clips, list(scores), labels.columns.tolist(), pairs=pairs, resamples=resamples)
             labelled = (division & labels.notna().any(axis=1)).sum()
-            results.append(
-                numbers.assign(over=name, clips=len(clips), labelled=labelled, sources=source[clips].nunique())
-            )
+            sources = source[part.index].nunique()
+            results.append(numbers.assign(over=name, clips=len(part), labelled=labelled, sources=sources))
     columns = ["over", "clips", "labelled", "sources", "row", "measure", "target", "value", "low", "high"]
     return pd.concat(results, ignore_index=True)[columns]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from personality.evaluation.metrics import ROUNDING
 from personality.evaluation.predictions import labels_of, scores_of
-from personality.evaluation.tables import counted, listed
+from personality.tables import counted, listed
 from personality.traits import source_id
 
 LEGEND = "O C E A N: accuracy of each trait by its initial; N is labelled as emotional stability.  -: undefined"
@@ -39,7 +39,8 @@ def results_text(results: pd.DataFrame) -> str:
         clips, labelled, sources = part[["clips", "labelled", "sources"]].iloc[0]
         of = f"{clips:,}" if clips == labelled else f"{clips:,} of {labelled:,}"
         table = as_text(in_columns(part), "row", "column")
-        parts.append(f"{str(over).capitalize()}: over {of} clips, from {sources:,} sources\n{table}")
+        known = f"{sources:,} sources" if sources else "unknown sources"
+        parts.append(f"{str(over).capitalize()}: over {of} clips, from {known}\n{table}")
     return "\n\n".join([*parts, LEGEND])
 
 
@@ -100,8 +101,15 @@ def remarks(predictions: pd.DataFrame, train: pd.DataFrame | None = None) -> lis
         constant = values.columns[values[measured].std() <= ROUNDING * values[measured].abs().mean()]
         if len(constant):
             sentences.append(f"Every clip has the same {name} of {listed(constant, 6)}: {lost} undefined (-).")
+    named = predictions.index.name != "line"
+    if not named:
+        sentences.append(
+            "These predictions name no clips, and their lines were matched by order: without sources there are no "
+            "intervals, no source lookup and no new sources. If the predictions hold labels, --labels FILE with the "
+            "official labels of the split tells which clips they are of."
+        )
     if train is None:
         sentences.append("Without training labels (--train FILE) there are no baselines, no skill and no new sources.")
-    elif {source_id(clip) for clip in predictions.index[measured]} <= {source_id(clip) for clip in train.index}:
+    elif named and set(map(source_id, predictions.index[measured])) <= set(map(source_id, train.index)):
         sentences.append("Every source is in training: nothing here tells how the model fares with new people.")
     return sentences

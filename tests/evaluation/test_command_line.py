@@ -1,5 +1,6 @@
 """`python -m personality.evaluation`, as a user types it."""
 
+import pickle
 import subprocess
 import sys
 
@@ -44,6 +45,99 @@ def test_labels_and_training_labels_from_other_files(folder, capsys, tmp_path):
     assert "Without training labels (--train FILE)" in capsys.readouterr().out
     assert main(["evaluate", "b.csv", "--labels", "labels.csv", "--train", "elsewhere.csv"]) == 0
     assert "New sources: over" in capsys.readouterr().out
+
+
+def numbers_of(arguments):
+    assert main([*arguments, "--csv", "numbers.csv"]) == 0
+    return pd.read_csv("numbers.csv")
+
+
+def test_labels_and_training_labels_as_pickles(folder, predictions, train):
+    expected = numbers_of(["b.csv", "--labels", "labels.csv"])
+    (folder / "labels_train.csv").unlink()
+    for name, labels in [("annotation_validation.pkl", labels_of(predictions)), ("annotation_training.pkl", train)]:
+        (folder / name).write_bytes(pickle.dumps(labels.to_dict(), protocol=2))
+    pickles = ["--labels", "annotation_validation.pkl", "--train", "annotation_training.pkl"]
+    pd.testing.assert_frame_equal(numbers_of(["b.csv", *pickles]), expected, rtol=1e-5)
+    assert main(["compare", "a.csv", "b.csv", *pickles]) == 0
+    assert main(["plot", "b.csv", *pickles, "-o", "c.png"]) == 0
+    assert main(["fuse", "a.csv", "b.csv", *pickles[:2], "-o", "c.csv"]) == 0
+    validation = ["--validation", "b.csv", "--validation-labels", "annotation_validation.pkl"]
+    assert main(["calibrate", "b.csv", *validation, "-o", "d.csv"]) == 0
+
+
+FOREIGN = {
+    "FSTC": (["pred_O", "pred_C", "pred_E", "pred_A", "pred_N"], "sample_id", {}),
+    "letters": (list("OCEAN"), "clip", {"sep": "\t", "encoding": "utf-16"}),
+    "OCEAN-AI": (["Openness", "Conscientiousness", "Extraversion", "Agreeableness", "Non-Neuroticism"], "Path", {}),
+    "challenge": (
+        ["ValueOpenness", "ValueConscientiousness", "ValueExtraversion", "ValueAgreeableness", "ValueNeurotisicm"],
+        "VideoName",
+        {"sep": ";", "decimal": ",", "encoding": "utf-8-sig"},
+    ),
+    "suffixes": ([f"{trait.upper()}_PRED" for trait in TRAITS], "Filename", {"encoding": "latin1"}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_predictions_that_others_publish(folder, predictions, kind):
+    expected = numbers_of(["b.csv", "--labels", "labels.csv"])
+    columns, key, layout = FOREIGN[kind]
+    table = pd.read_csv("b.csv", index_col="clip")[SCORES].set_axis(columns, axis=1)
+    table = table.rename(index=lambda clip: clip.removesuffix(".mp4")).sample(frac=1, random_state=0)[columns[::-1]]
+    table.to_csv("foreign.csv", index_label=key, **layout)
+    pd.testing.assert_frame_equal(numbers_of(["foreign.csv", "--labels", "labels.csv"]), expected, rtol=1e-5)
+
+
+def trait_files(folder, predictions, name="test_predictions_{number}.csv"):
+    """A folder as PersonalityLinMulT publishes it: the same clips in the same order, without names."""
+    folder.mkdir()
+    (folder / "metrics_test.csv").write_text("metric,value\npcc,0.7\n")
+    shuffled = predictions.sample(frac=1, random_state=0)
+    for number, trait in enumerate(TRAITS):
+        table = pd.DataFrame({"Prediction": shuffled[trait], "GroundTruth": shuffled[f"{trait}_label"]})
+        table.to_csv(folder / name.format(number=number, trait=trait), index=False)
+    return folder
+
+
+def test_trait_files_without_names_have_the_same_values_and_no_intervals(folder, predictions, capsys):
+    trait_files(folder / "published", predictions)
+    keys = ["row", "measure", "target"]
+    named, found = (
+        table[table.over == "all clips"].set_index(keys) for table in (numbers_of(["a.csv"]), numbers_of(["published"]))
+    )
+    assert set(found.index.get_level_values("row")) == {"mean predictor", "median predictor", "model"}
+    np.testing.assert_allclose(found.value, named.value[found.index], rtol=1e-4, atol=1e-6)
+    assert named.loc["model"].low.notna().any()
+    assert found[["low", "high"]].isna().all(axis=None)
+    assert (found.sources.dropna() == 0).all()
+    assert set(pd.read_csv("numbers.csv").over) == {"all clips"}
+    capsys.readouterr()
+    assert main(["published"]) == 0
+    text = capsys.readouterr().out
+    assert "from unknown sources" in text
+    assert "name no clips" in text
+    assert "no intervals" in text
+    assert "--labels FILE" in text
+
+
+def test_trait_files_get_the_names_of_the_clips_with_the_same_labels(folder, predictions):
+    trait_files(folder / "published", predictions)
+    expected = numbers_of(["a.csv", "--labels", "labels.csv"])
+    found = numbers_of(["published", "--labels", "labels.csv"])
+    assert "new sources" in set(found.over)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_trait_files_stay_without_names_when_they_are_fused(folder, predictions, capsys):
+    trait_files(folder / "published", predictions)
+    assert main(["fuse", "published", "published", "-o", "fused.csv"]) == 0
+    pd.testing.assert_frame_equal(numbers_of(["fused.csv"]), numbers_of(["published"]), rtol=1e-4, atol=1e-6)
+    assert main(["compare", "published", "fused.csv"]) == 0
+    assert main(["plot", "published", "a.csv", "-o", "c.png"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "published", "a.csv"]) == 2
+    assert "No clip is scored in both files" in capsys.readouterr().err
 
 
 def test_missing_clips(folder, capsys):

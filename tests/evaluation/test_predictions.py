@@ -86,6 +86,27 @@ def test_labels_of_a_file_of_predictions_are_its_labels_not_its_scores(tmp_path,
     np.testing.assert_allclose(labels["openness"], predictions["openness_label"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("scored", ["{}", "{}.mp4", "test80_01/{}.MP4"])
+@pytest.mark.parametrize("labelled", ["{}", " {}.mp4"])
+def test_clips_with_and_without_mp4_are_the_same(tmp_path, scored, labelled):
+    path, labels = (
+        written(tmp_path, HEADER + LINE.replace("a.000.mp4", scored.format("a.000"))),
+        tmp_path / "labels.csv",
+    )
+    labels.write_text(HEADER + LINE.replace("a.000.mp4", labelled.format("a.000")))
+    in_memory = pd.DataFrame([[0.5] * 5], index=[labelled.format("a.000")], columns=TRAITS)
+    for truth in (read_traits(labels), in_memory):
+        joined = read_predictions(path, truth)
+        assert joined.index.tolist() == ["a.000.mp4"]
+        assert joined.notna().all(axis=None)
+
+
+def test_predictions_are_not_taken_for_labels(tmp_path):
+    path = written(tmp_path, "clip,pred_O,pred_C,pred_E,pred_A,pred_N\n" + LINE)
+    with pytest.raises(ValueError, match=r"foreign.csv has predictions \(pred_O, .*Expected labels; name"):
+        read_traits(path)
+
+
 def test_doubled_clips(tmp_path):
     path = written(tmp_path, HEADER + LINE + "b.000.mp4,0,0,0,0,0\n" + LINE.replace("a.000.mp4", "folder/a.000"))
     assert "more than one line for 1 clip (a.000.mp4)" in refusal(path)
@@ -105,7 +126,7 @@ def test_no_score_at_all(tmp_path):
     assert "no score in any of its 1 lines" in refusal(written(tmp_path, HEADER + "a.000.mp4,,,,,\n"))
 
 
-@pytest.mark.parametrize("cell", ["high", "0,5", "inf"])
+@pytest.mark.parametrize("cell", ["high", "0,5,1", "inf"])
 def test_cells_that_are_no_number(tmp_path, cell):
     path = written(tmp_path, (HEADER + LINE).replace(",", ";").replace("0.3", cell))
     assert f"says {cell!r} for extraversion of a.000.mp4" in refusal(path)
@@ -120,7 +141,7 @@ def test_labels_on_another_scale(tmp_path):
 
 
 def test_missing_trait(tmp_path):
-    assert "has no column neuroticism. Expected" in refusal(
+    assert "has no column neuroticism, but clip, openness" in refusal(
         written(tmp_path, "clip," + ",".join(TRAITS[:4]) + "\n" + LINE.replace(",0.5", ""))
     )
 
@@ -132,7 +153,7 @@ def test_trait_in_a_spelling_that_is_not_known(tmp_path):
 
 def test_trait_twice(tmp_path):
     path = written(tmp_path, HEADER.strip() + ",ValueOpenness\n" + LINE.strip() + ",0.1\n")
-    assert "two columns of openness" in refusal(path)
+    assert "two columns of openness: openness, ValueOpenness." in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +161,27 @@ def test_trait_twice(tmp_path):
     [
         ("", "is no csv file"),
         (LINE, "Expected a first line that names every column"),
+        (HEADER, "a header, but no line below it"),
+        (HEADER + "a.000.mp4,0,1,0,2,0,3,0,4,0,5\n", "lines with 11 cells, and a header of 6"),
+        ("Prediction,GroundTruth\n0.5,0.5\n", "give the folder, if there is such a file for each trait"),
+        ("clip,Prediction\na.000,0.5\n", "give the folder, if there is such a file for each trait"),
         (HEADER.replace("clip", "person") + LINE, "one of them clip"),
         (HEADER + LINE.strip() + ",0.6\n", "Expected a first line that names every column"),
         (HEADER + LINE + LINE.strip() + ",0.6\n", "is no csv file"),
         (HEADER + LINE + LINE.removeprefix("a.000.mp4"), "does not name the clip of line 3"),
     ],
-    ids=["empty", "no header", "no clip", "wider than its header", "ragged", "blank name"],
+    ids=[
+        "empty",
+        "no header",
+        "header alone",
+        "decimal commas",
+        "one trait",
+        "one trait of clips",
+        "no clip",
+        "wider than its header",
+        "ragged",
+        "blank name",
+    ],
 )
 def test_files_that_are_no_tables(tmp_path, text, said):
     assert said in refusal(written(tmp_path, text))
@@ -155,8 +191,6 @@ def test_files_that_are_not_text_or_not_there(tmp_path):
     path = tmp_path / "foreign.csv"
     path.write_bytes(b"\x89PNG\xff\xfe\x00")
     assert "is no csv file" in refusal(path)
-    (tmp_path / "labels.pkl").write_bytes(b"")
-    assert "is a pickle. Expected a csv file; convert it once" in refusal(tmp_path / "labels.pkl")
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv does not exist. Expected a csv file"):
         read_predictions(tmp_path / "nowhere.csv")
 

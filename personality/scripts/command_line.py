@@ -1,7 +1,4 @@
-"""What the scripts share: words on the command line, run folders, and errors that a person can read.
-
-The only file of the package that knows Hydra; nothing else in the package imports it.
-"""
+"""What the scripts share: their configuration, run folders, and errors that a person can read."""
 
 import difflib
 import functools
@@ -20,8 +17,11 @@ import hydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
-log = logging.getLogger(__name__)
+from personality.scripts.arguments import to_overrides
 
+HERE = Path(__file__).parent
+CONF = HERE / "conf" if (HERE / "conf").exists() else HERE.parents[1] / "conf"
+"""The configuration: beside this file in an installed wheel, at the top of the source tree."""
 GROUPS = ("corpus", "data", "model", "cam", "trainer", "logger", "callbacks")
 RUN = "PERSONALITY_RUN"
 """The environment variable that holds the folder of the run that is going on, for all of its processes."""
@@ -32,23 +32,27 @@ AGAIN = {
 """How to go on after a script was stopped."""
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(name: str, paths: bool = False) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a script of a function: it is called with the configuration composed from `conf/<name>.yaml`.
 
-    `model.width=1` sets a word of a class whether or not a yaml mentions it; Hydra alone asks for `++model.width=1`.
+    `model.width=1` sets a setting of a class whether or not a yaml mentions it; Hydra alone asks for `++model.width=1`.
+
+    Args:
+        name: The script's name.
+        paths: Whether arguments that are no overrides are paths, of a checkpoint and of videos.
     """
 
     def decorate(verb: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(verb)
         def explained(config: DictConfig) -> Any:
             try:
-                OmegaConf.resolve(config)
+                OmegaConf.to_container(config, resolve=True)  # or an error, before anything takes long
                 return verb(config)
             except (KeyboardInterrupt, SystemExit) as end:
                 if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
                     raise  # somebody has said why already; Lightning exits so after Ctrl-C
                 sys.exit(f"\n{name}: stopped. What is finished stays{AGAIN.get(name, '')}.")
-            except (InstantiationException, MissingMandatoryValue, ValueError, OSError) as error:
+            except (InstantiationException, MissingMandatoryValue, ValueError, OSError, FloatingPointError) as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
                 reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
@@ -66,43 +70,33 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
 
         @functools.wraps(verb)
         def run() -> None:
-            sys.argv[1:] = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", word) for word in sys.argv[1:]]
-            conf = Path(inspect.getfile(verb)).resolve().parent / "conf"
-            _check_spelling(name, conf)
-            if {"--help", "-h"} & {*sys.argv} and not any(word.startswith("--config-") for word in sys.argv):
-                print(_help(name, conf, inspect.getmodule(verb).__doc__ or ""))
+            known = {str(key) for key in OmegaConf.load(CONF / f"{name}.yaml")} | {path.name for path in CONF.iterdir()}
+            options, overrides = to_overrides(name, sys.argv[1:], known | {"hydra"}, paths)
+            overrides = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", override) for override in overrides]
+            sys.argv[1:] = options + overrides
+            if {"--help", "-h"} & {*options} and not any(option.startswith("--config-") for option in options):
+                print(_help(name, overrides, inspect.getmodule(verb).__doc__ or ""))
                 return
-            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(explained)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(explained)()
 
         return run
 
     return decorate
 
 
-def _check_spelling(name: str, conf: Path) -> None:
-    """Name the word that was meant where the command line has one that is nearly right."""
-    known = {str(key) for key in OmegaConf.load(conf / f"{name}.yaml")} | {path.name for path in conf.iterdir()}
-    if any(word.startswith("--config-") for word in sys.argv):
-        return
-    for word in sys.argv[1:]:
-        key = re.match(r"(?:\+\+?|~)?([a-z_]+)[.=@]", word)
-        if key and key[1] not in known and (meant := difflib.get_close_matches(key[1], known, n=1)):
-            sys.exit(f"{name}: there is no {key[1]} in {word!r}. Did you mean {meant[0]}? --help lists all words.")
+def _help(name: str, overrides: list[str], about: str) -> str:
+    """Describe all groups and settings of a script, as it would run with these overrides."""
+    from personality.scripts.command_help import help_text
 
-
-def _help(name: str, conf: Path, about: str) -> str:
-    """Say what a script can be told, as it would run with these words."""
-    from personality.command_help import help_text
-
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            composed = hydra.compose(name, [word for word in sys.argv[1:] if not word.startswith("-")])
+            composed = hydra.compose(name, overrides)
         except HydraException as error:
             sys.exit(f"{name}: {error}")
     config: Any = OmegaConf.to_container(composed)
-    script = conf / f"{name}.yaml"
+    script = CONF / f"{name}.yaml"
     listed = [str(key).split()[-1] for entry in OmegaConf.load(script).defaults if entry != "_self_" for key in entry]
-    options = {group: sorted(file.stem for file in (conf / group).glob("*.yaml")) for group in listed}
+    options = {group: sorted(file.stem for file in (CONF / group).glob("*.yaml")) for group in listed}
     remarks = dict(re.findall(r"^(\w+): [^#\n]+  # (.*)$", script.read_text(encoding="utf-8"), re.MULTILINE))
     if name == "prepare":
         del config["model"]  # which only lets experiments be named
@@ -147,5 +141,10 @@ def _new_or_last(name: str, resume: bool) -> str:
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 
+# What Lightning says on every run, whatever the run is.
 warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")  # batches come from a memory map
-warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist")  # measures are the same in all processes
+warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist")  # metrics are the same in all processes
+warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # its own call of torch 2.14
+logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(  # advertisements for litlogger and litmodels
+    lambda record: not record.getMessage().startswith("💡 Tip: For seamless cloud")
+)

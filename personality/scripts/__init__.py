@@ -1,0 +1,1 @@
+"""The commands train, explain and prepare, and the only code that knows Hydra."""
