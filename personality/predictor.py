@@ -15,7 +15,7 @@ from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
 from personality.explanation import cam, segments
 from personality.models import TraitRegressor
-from personality.traits import TRAITS, Place
+from personality.traits import TRAITS, Coordinates
 
 
 class Explanation(NamedTuple):
@@ -25,7 +25,7 @@ class Explanation(NamedTuple):
     """`(*space)` for each trait: signed, in units of the score."""
     inputs: np.ndarray
     """`(channels, *space)`, as the model sees it but not normalised."""
-    place: Place
+    coordinates: Coordinates
     """Where in its clip the segment lies, and what the positions of its space mean."""
 
 
@@ -35,7 +35,7 @@ class Predictor(NamedTuple):
     Example:
         predictor = personality.load("best.ckpt")
         predictor.predict("talk.mp4")  # a line for each 15.3 s
-        maps, inputs, place = predictor.explain("talk.mp4", clip=0, segment=3)
+        maps, inputs, coordinates = predictor.explain("talk.mp4", clip=0, segment=3)
     """
 
     model: TraitRegressor
@@ -46,7 +46,7 @@ class Predictor(NamedTuple):
 
         Returns:
             A line for each clip of 15.3 s (see `VideoFiles`): index `clip`, a column for each trait, and for each the
-            standard deviation over the clip's segments, `<trait>_spread`. NaN where a clip could not be read.
+            standard deviation over the clip's segments, `<trait>_std`. NaN where a clip could not be read.
         """
         with self._reading(videos) as data, torch.inference_mode():
             targets, rows = data.targets, data.usable("test")
@@ -56,7 +56,7 @@ class Predictor(NamedTuple):
                 scores, weights = self.model.score(data.normalise(batch))
                 scores = scores[0, weights[0] > 0]
                 table[row] = torch.cat([scores.mean(0), scores.std(0, correction=0)]).cpu().numpy()
-        columns = [*targets, *(f"{target}_spread" for target in targets)]
+        columns = [*targets, *(f"{target}_std" for target in targets)]
         return pd.DataFrame(table, index=data.clips("test").index, columns=columns)
 
     def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
@@ -75,13 +75,13 @@ class Predictor(NamedTuple):
                 )
             found = segments.explain(method, self.model, data, "test", np.array([[clip, segment]]))[clip, segment]
             maps = dict(zip(data.targets, found.maps, strict=True))
-            return Explanation(maps, found.inputs, data.place("test", clip, segment))
+            return Explanation(maps, found.inputs, data.coordinates("test", clip, segment))
 
     @contextmanager
     def _reading(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
         """Prepare videos of one's own in a temporary folder."""
         with TemporaryDirectory() as folder:
-            settings = self.model.recipe["data"] | {"cache": folder}  # type: ignore[index]
+            settings = self.model.config["data"] | {"cache": folder}  # type: ignore[index]
             data = _build(TraitDataModule, settings, corpus=VideoFiles(videos, self.data.modality))
             data.prepare_data()
             data.setup()
@@ -106,7 +106,7 @@ def load(
         corpus: Settings of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
             another corpus.
         data: Settings of the data module that differ here, such as `{"batch_size": 4}`.
-        videos: Files and folders of one's own to take the place of the corpus (see `VideoFiles`): the split `test`.
+        videos: Files and folders of one's own instead of the corpus (see `VideoFiles`): the split `test`.
         device: Where the model computes, such as `cuda`; by default the CPU. Results are on the CPU in any case.
 
     Raises:
@@ -121,37 +121,37 @@ def load(
         )
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        recipe = content["recipe"] | {"data": {"targets": [*TRAITS]} | content["recipe"]["data"]}
+        config = content["config"] | {"data": {"targets": [*TRAITS]} | content["config"]["data"]}
     except Exception as error:
         raise ValueError(
             f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py, or of a "
-            "model whose `recipe` was set before its training."
+            "model whose `config` was set before its training."
         ) from error
-    recipe["data"] |= data or {}
+    config["data"] |= data or {}
     clips: Corpus
     if videos is not None:
-        clips = VideoFiles(videos, _class(TraitDataModule, recipe["data"]).modality)
+        clips = VideoFiles(videos, _class(TraitDataModule, config["data"]).modality)
         clips.prepare()
     else:
         corpus = corpus or {}
-        clips = _build(Corpus, corpus if "_target_" in corpus else recipe["corpus"] | corpus)
-    module = _build(TraitDataModule, recipe["data"], corpus=clips)
-    model = _build(TraitRegressor, recipe["model"], input_shape=module.input_shape, targets=module.targets)
+        clips = _build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
+    module = _build(TraitDataModule, config["data"], corpus=clips)
+    model = _build(TraitRegressor, config["model"], input_shape=module.input_shape, targets=module.targets)
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise ValueError(f"{checkpoint} does not fit the {type(model).__name__} that it names: {error}") from error
-    model.recipe = recipe
+    model.config = config
     return Predictor(model.eval().to(device), module)
 
 
 def _build(kind: Any, node: dict[str, Any], **more: Any) -> Any:
-    """Build what a recipe's `_target_` names, if it is of the right kind."""
+    """Build what a config's `_target_` names, if it is of the right kind."""
     return _class(kind, node)(**{name: value for name, value in node.items() if name != "_target_"}, **more)
 
 
 def _class(kind: Any, node: dict[str, Any]) -> Any:
-    """Find the class that a recipe's `_target_` names, if it is of the right kind."""
+    """Find the class that a config's `_target_` names, if it is of the right kind."""
     module, _, name = node["_target_"].rpartition(".")
     found = getattr(import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, kind)):

@@ -32,10 +32,10 @@ SPELLINGS = {
 }
 SCORE = "y?pred(?:icted|ictions?)?|scores?|values?|outputs?|estimates?"
 LABEL = "labels?|gt|groundtruth|y?true|truth|targets?|actual"
-SPREAD = "spread|std"
-KINDS = {"_label": LABEL, "_spread": SPREAD}
+STD = "spread|std"
+KINDS = {"_label": LABEL, "_std": STD}
 TARGET_COLUMN = re.compile(
-    rf"(?P<before>{SCORE}|{LABEL})?(?P<name>{'|'.join([*SPELLINGS, *INITIALS])})(?P<after>{SCORE}|{LABEL}|{SPREAD})?"
+    rf"(?P<before>{SCORE}|{LABEL})?(?P<name>{'|'.join([*SPELLINGS, *INITIALS])})(?P<after>{SCORE}|{LABEL}|{STD})?"
 )
 ALIASES = {
     "clip": (

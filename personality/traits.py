@@ -14,21 +14,33 @@ TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neu
 """The Big Five in the order of the acronym OCEAN and of the published tables. As labelled in First Impressions,
 `neuroticism` is emotional *stability*: it correlates positively with the other four."""
 
+CLIP_SECONDS = 15.3
+"""How long a clip of First Impressions is; longer videos are cut into clips of this length."""
+
 TARGETS = (*TRAITS, "interview")
 """All that clips of First Impressions are labelled with; the last is whether to invite the person to an interview."""
 
 
-class Sample(NamedTuple):
+class Batch(NamedTuple):
     """One clip, or with a leading batch dimension a batch of clips: all that a model learns of the data."""
 
     inputs: Tensor
     """`(segments, channels, *space)`: one or two dimensions of space."""
-    traits: Tensor
+    labels: Tensor
     """`(targets,)` labels in [0, 1]; NaN where a clip has no label."""
     segments: Tensor | int
     """How many of the segments are real: those after them pad a clip that is shorter than the others."""
     clip: Tensor | int
     """The clip's row in its split: metrics and heatmaps know a clip by it."""
+
+
+class Scores(NamedTuple):
+    """What a model makes of a batch of clips."""
+
+    clips: Tensor
+    """`(B, targets)`: the score of each clip, the mean over its real segments."""
+    segments: Tensor
+    """`(B, S, targets)`: the score of each segment; NaN for segments that pad a short clip."""
 
 
 class Axis(NamedTuple):
@@ -40,7 +52,7 @@ class Axis(NamedTuple):
     """`(positions,)` float64, ascending: the centre of each position."""
 
 
-class Place(NamedTuple):
+class Coordinates(NamedTuple):
     """Where in its clip a segment lies."""
 
     start: float

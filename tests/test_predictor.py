@@ -33,12 +33,12 @@ def checkpoint(folder, corpus, kind, words, build, targets=TRAITS):
     """Save what a run of these would."""
     model = build(kind(corpus, **words).input_shape, targets=targets, width=0.05)
     names = [(type(corpus), {"root": str(corpus.root)}), (kind, words), (build, {"width": 0.05})]
-    recipe = {
+    config = {
         part: {"_target_": f"{each.__module__}.{each.__name__}", **keywords}
         for part, (each, keywords) in zip(("corpus", "data", "model"), names, strict=True)
     }
-    recipe["data"]["targets"] = list(targets)
-    torch.save({"state_dict": model.state_dict(), "recipe": recipe}, folder / "best.ckpt")
+    config["data"]["targets"] = list(targets)
+    torch.save({"state_dict": model.state_dict(), "config": config}, folder / "best.ckpt")
     return folder / "best.ckpt"
 
 
@@ -75,8 +75,8 @@ def test_what_is_not_there_is_not_explained(corpus, tmp_path):
 
 
 def test_a_checkpoint_of_a_model_without_a_recipe_says_what_it_lacks(tmp_path):
-    torch.save({"state_dict": {}, "recipe": None}, tmp_path / "bare.ckpt")
-    with pytest.raises(ValueError, match="whose `recipe` was set"):
+    torch.save({"state_dict": {}, "config": None}, tmp_path / "bare.ckpt")
+    with pytest.raises(ValueError, match="whose `config` was set"):
         personality.load(tmp_path / "bare.ckpt")
 
 

@@ -88,7 +88,7 @@ def test_a_run_leaves_a_folder_that_explains_itself(trained):
             "predictions_test.csv",
             "report.html",
             "heatmaps/val/index.csv",
-            "heatmaps/test/evidence.csv",
+            "heatmaps/test/cues.csv",
         ],
         *(f"heatmaps/test/{trait}.{kind}" for trait in TRAITS for kind in ("png", "npz")),
     ]:
@@ -186,7 +186,7 @@ def test_two_processes_score_choose_and_draw_what_one_does(trained, tmp_path):
         folder=tmp_path,
     )
     (explained,) = (tmp_path / "runs/explain").iterdir()
-    names = ["clip", "openness", "neuroticism_spread", "segments"]
+    names = ["clip", "openness", "neuroticism_std", "segments"]
     ours, theirs = (pd.read_csv(part / "predictions_test.csv")[names] for part in (explained, folder))
     pd.testing.assert_frame_equal(ours, theirs, rtol=0, atol=1e-6)
     for part in ("results_test.csv", "heatmaps/test/index.csv"):
@@ -301,7 +301,7 @@ def unlabelled(corpus, tmp_path):
 def test_without_test_labels_the_test_is_left_out_and_the_report_shows_validation(unlabelled, tmp_path):
     root, words = unlabelled
     (root / "annotation_test.pkl").unlink()
-    said = run("train", *words, "trainer.max_epochs=1", "model.width=0.05", "data.draw=2", folder=tmp_path)
+    said = run("train", *words, "trainer.max_epochs=1", "model.width=0.05", "data.train_segments=2", folder=tmp_path)
     assert "The test is left out" in said
     assert "annotation_test.pkl" in said
     folder = newest(tmp_path)
@@ -363,7 +363,7 @@ def test_prepare_computes_features_that_training_then_finds(words, tmp_path):
 
 def test_every_input_runs_with_every_model(words, tmp_path):
     inputs, models = (",".join(sorted(p.stem for p in (HOUSE / "conf" / g).glob("*.yaml"))) for g in ("data", "model"))
-    short = "trainer.max_epochs=1", "model.width=0.02", "data.draw=2", "~callbacks.heatmaps", "logger=csv"
+    short = "trainer.max_epochs=1", "model.width=0.02", "data.train_segments=2", "~callbacks.heatmaps", "logger=csv"
     run("train", "-m", *words, f"data={inputs}", f"model={models}", *short, folder=tmp_path)
     runs = {path.parent.parent.name for path in tmp_path.glob("runs/*/*/results_test.txt")}
     assert runs == {f"{data}-{model}" for data in inputs.split(",") for model in models.split(",")}
@@ -371,7 +371,7 @@ def test_every_input_runs_with_every_model(words, tmp_path):
 
 def test_every_experiment_makes_a_short_run(words, tmp_path):
     choices = ",".join(f"[{name}]" for name in EXPERIMENTS)
-    short = "trainer.max_epochs=1", "model.width=0.02", "~callbacks.heatmaps", "data.draw=2"
+    short = "trainer.max_epochs=1", "model.width=0.02", "~callbacks.heatmaps", "data.train_segments=2"
     run("train", "-m", *words, f"experiment={choices}", *short, folder=tmp_path)
     assert len(list(tmp_path.glob("runs/*/*/results_test.txt"))) == len(EXPERIMENTS)
 
@@ -382,7 +382,7 @@ def test_every_experiment_makes_a_short_run(words, tmp_path):
         ("train", "modle=dan", "Did you mean model?"),
         ("train", "model=cam_cn", "Available options in 'model'"),
         ("train", "model.widht=1", "Did you mean width?"),
-        ("train", "model.trunk=vgg", "expected one of vggish"),
+        ("train", "model.backbone=vgg", "expected one of vggish"),
         ("train", "data.normalise=x", "expected one of clip, patches, none"),
         ("train", "corpus=first_impressions", "corpus.root"),
         ("explain", "split=test", "checkpoint"),
@@ -426,10 +426,10 @@ def test_load_refuses_what_is_no_checkpoint_of_ours(trained, tmp_path):
         with pytest.raises(ValueError, match=f"{name}.ckpt is not a checkpoint"):
             personality.load(tmp_path / f"{name}.ckpt")
     content = torch.load(trained[0] / "checkpoints/best.ckpt", weights_only=True)
-    torch.save(content | {"recipe": content["recipe"] | {"model": {"_target_": "os.system"}}}, tmp_path / "evil.ckpt")
+    torch.save(content | {"config": content["config"] | {"model": {"_target_": "os.system"}}}, tmp_path / "evil.ckpt")
     with pytest.raises(ValueError, match="Do not trust"):
         personality.load(tmp_path / "evil.ckpt")
-    other = content["recipe"]["model"] | {"width": 0.3}
-    torch.save(content | {"recipe": content["recipe"] | {"model": other}}, tmp_path / "other.ckpt")
+    other = content["config"]["model"] | {"width": 0.3}
+    torch.save(content | {"config": content["config"] | {"model": other}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="does not fit the CamCNN"):
         personality.load(tmp_path / "other.ckpt")

@@ -90,7 +90,7 @@ def test_a_folder_is_not_a_missing_file(tmp_path, read):
         ("label_o label_c label_e label_a label_n", [f"{trait}_label" for trait in TRAITS]),
         ("O C E A N gt_O gt_C", [*TRAITS, "gt_O", "gt_C"]),
         ("y_pred_openness openness_true predictedOpenness", ["openness", "openness_label", "openness"]),
-        ("interview_label opennessSpread openness_std", ["interview_label", "openness_spread", "openness_spread"]),
+        ("interview_label opennessSpread openness_std", ["interview_label", "openness_std", "openness_std"]),
         ("name video clip", ["name", "video", "clip"]),
         ("name video", ["name", "clip"]),
         ("ApparentAge GENDER ethnicity_group", ["age", "gender", "ethnicity"]),

@@ -64,7 +64,7 @@ class Corpus(ABC):
         """
         return None
 
-    def evidence(self) -> pd.DataFrame | None:
+    def cues(self) -> pd.DataFrame | None:
         """Say where the evidence for each trait was planted; None for people who were filmed, not made.
 
         Returns:

@@ -18,7 +18,7 @@ from personality.traits import TARGETS
 
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
-RECIPE, EVIDENCE = "recipe.txt", "evidence.csv"
+SETTINGS, CUES = "settings.txt", "cues.csv"
 VERSION = 3  # of how clips are made: raise it whenever another file comes out
 
 
@@ -40,7 +40,7 @@ class SampleCorpus(FirstImpressions):
     Example:
         corpus = SampleCorpus("corpora/sample")
         corpus.prepare()  # a minute or two, once
-        corpus.evidence().query("trait == 'openness' and modality == 'sound'")
+        corpus.cues().query("trait == 'openness' and modality == 'sound'")
     """
 
     name = "sample"
@@ -67,7 +67,7 @@ class SampleCorpus(FirstImpressions):
         """Make what is missing: all of it takes one to two minutes on two cores, and a run that was stopped goes on."""
         self._claim_folder()
         clips = [path for path in self._paths() if not path.exists()]
-        tables = [self.root / name for name in (EVIDENCE, *LABEL_FILES.values())]
+        tables = [self.root / name for name in (CUES, *LABEL_FILES.values())]
         if clips or not all(path.exists() for path in tables):
             self._make(clips)
         self.describe()
@@ -89,14 +89,14 @@ class SampleCorpus(FirstImpressions):
                 pass
 
         told = (studio.tell_evidence(*row, self.seconds, self.seed) for row in strengths.items())
-        _write_whole(self.root / EVIDENCE, partial(pd.concat(told).to_csv, index=False, float_format="%.4f"))
+        _write_whole(self.root / CUES, partial(pd.concat(told).to_csv, index=False, float_format="%.4f"))
         for split, name in LABEL_FILES.items():  # last: a corpus with labels is complete
             labels = self._cast.loc[self._cast["split"] == split, list(TARGETS)]
             _write_whole(self.root / name, partial(write_labels, labels=labels))
 
-    def evidence(self) -> pd.DataFrame:
+    def cues(self) -> pd.DataFrame:
         """Say where each cue is heard or seen: `Corpus.evidence`."""
-        return pd.read_csv(self.root / EVIDENCE)
+        return pd.read_csv(self.root / CUES)
 
     @cached_property
     def _cast(self) -> pd.DataFrame:
@@ -109,15 +109,15 @@ class SampleCorpus(FirstImpressions):
 
     def _claim_folder(self) -> None:
         """Refuse a folder that holds anything else than this very corpus."""
-        recipe = f"version {VERSION}, sizes {self.sizes}, seconds {self.seconds}, seed {self.seed}"
+        settings = f"version {VERSION}, sizes {self.sizes}, seconds {self.seconds}, seed {self.seed}"
         if not self.root.exists() or not any(self.root.iterdir()):
             self.root.mkdir(parents=True, exist_ok=True)
-            (self.root / RECIPE).write_text(recipe)
-        found = (self.root / RECIPE).read_text() if (self.root / RECIPE).exists() else "no sample corpus"
-        if found != recipe:
+            (self.root / SETTINGS).write_text(settings)
+        found = (self.root / SETTINGS).read_text() if (self.root / SETTINGS).exists() else "no sample corpus"
+        if found != settings:
             raise FileExistsError(
-                f"{self.root} holds {found}. Expected an empty folder, or the sample corpus of {recipe}: pass another "
-                "root, or delete that folder."
+                f"{self.root} holds {found}. Expected an empty folder, or the sample corpus of {settings}: "
+                "pass another root, or delete that folder."
             )
 
 

@@ -22,7 +22,7 @@ from personality.data.cues import mask_cues
 from personality.features.cache import FeatureCache
 from personality.features.encoding import encode_sound
 from personality.features.media import DECODING, MediaError, read_waveform
-from personality.traits import Place, Sample
+from personality.traits import Batch, Coordinates
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +32,19 @@ SPOKEN_RATE = 16_000  # Hz of the sound that is to be listened to: it keeps what
 class TraitDataModule(LightningDataModule):
     """Clips of a corpus as bags of segments of one shape.
 
-    An input says `extract` and `input_shape`, and `place` where a segment lies; all else is here.
+    An input says `extract` and `input_shape`, and `coordinates` where a segment lies; all else is here.
 
     Args:
         corpus: Where the clips and their labels are.
         extract: From a video file to its features, `extract(path) -> {"inputs": (segments, channels, *space), ...}`; a
             `functools.partial` whose keywords are all that the features depend on.
         input_shape: `(segments, channels, *space)` of a clip, as a model sees it.
-        kept: The same as it lies on disk, where that is another.
-        extras: Shape and dtype of each further array that `extract` returns.
+        stored_shape: The same as it lies on disk, where that is another.
+        extra_arrays: Shape and dtype of each further array that `extract` returns.
         dtype: Of the inputs on disk.
         cache: Folder for features that have been computed.
         batch_size: Clips a step.
-        draw: Segments of each clip that a training step takes, at random; by default all. Validation takes all of them.
+        train_segments: Segments of each clip that a training step takes, at random; by default all of them.
         normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
             segments of its clip, `none` leaves inputs as they are.
         targets: Names of the labels; by default all that the corpus has.
@@ -66,12 +66,12 @@ class TraitDataModule(LightningDataModule):
         corpus: Corpus,
         extract: partial[dict[str, np.ndarray]],
         input_shape: Sequence[int],
-        kept: Sequence[int] | None = None,
-        extras: Mapping[str, tuple[tuple[int, ...], str]] | None = None,
+        stored_shape: Sequence[int] | None = None,
+        extra_arrays: Mapping[str, tuple[tuple[int, ...], str]] | None = None,
         dtype: str = "float32",
         cache: str = "cache",
         batch_size: int = 8,
-        draw: int | None = None,
+        train_segments: int | None = None,
         normalise: str = "clip",
         targets: Sequence[str] | None = None,
         processes: int | None = None,
@@ -82,17 +82,21 @@ class TraitDataModule(LightningDataModule):
         super().__init__()
         if normalise not in self.normalisations:
             raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
-        if normalise == "patches" and 1 in (input_shape[0], draw):
+        if normalise == "patches" and 1 in (input_shape[0], train_segments):
             raise ValueError(
                 "Got normalise 'patches' for one segment a clip, which is alone at each position: expected 'clip', or "
-                "more segments to draw."
+                "more `train_segments`."
             )
-        for name, value in {"batch_size": batch_size, "draw": draw, "segments": input_shape[0]}.items():
+        for name, value in {
+            "batch_size": batch_size,
+            "train_segments": train_segments,
+            "segments": input_shape[0],
+        }.items():
             if value is not None and value < 1:
                 raise ValueError(f"Got {name} {value}: expected at least 1.")
         self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
-        self.kept, self.draw = tuple(kept or input_shape), draw
-        self.extras, self.dtype, self.folder = extras or {}, dtype, Path(cache)
+        self.stored_shape, self.train_segments = tuple(stored_shape or input_shape), train_segments
+        self.extra_arrays, self.dtype, self.folder = extra_arrays or {}, dtype, Path(cache)
         self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets or corpus.targets)
         self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
         self.labels: dict[str, Tensor] = {}
@@ -101,7 +105,7 @@ class TraitDataModule(LightningDataModule):
         self.caches: dict[str, FeatureCache] = {}
 
     @abstractmethod
-    def place(self, split: str, clip: int, segment: int) -> Place:
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """Say where in its clip a segment lies, and what the positions of its space mean."""
 
     def waveform(self, split: str, clip: int) -> np.ndarray | None:
@@ -177,7 +181,7 @@ class TraitDataModule(LightningDataModule):
         return self.tables[split]
 
     def open(self, split: str) -> FeatureCache:
-        """Open the place where a split's features are or will be: other parameters or files mean another place."""
+        """Open the cache of a split's features: other parameters or files mean another cache."""
         how = {
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
@@ -188,9 +192,9 @@ class TraitDataModule(LightningDataModule):
             self.folder / self.corpus.name / type(self).__name__ / split,
             parameters=how,
             clips=list(self.clips(split).index),
-            row=self.kept,
+            row=self.stored_shape,
             dtype=self.dtype,
-            extras=self.extras,
+            extra_arrays=self.extra_arrays,
         )
 
     @property
@@ -198,27 +202,27 @@ class TraitDataModule(LightningDataModule):
         """The mean of the training labels `(targets,)`: the prediction that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
 
-    def fetch(self, split: str, clips: Sequence[int] | np.ndarray, draw: int | None = None) -> Sample:
+    def fetch(self, split: str, clips: Sequence[int] | np.ndarray, count: int | None = None) -> Batch:
         """Read clips by their rows in the split's table: a batch on the CPU, as it is on disk.
 
         Args:
             split: The split.
             clips: Rows.
-            draw: How many segments of each clip to read, chosen at random; by default all.
+            count: How many segments of each clip to read, chosen at random; by default all.
         """
         rows, cache = np.asarray(clips), self.caches[split]
         if split not in self.labels:
             self.labels[split] = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
         segments = cache.segments[rows].astype(np.int64)
         chosen: np.ndarray | None = None
-        if draw is not None and draw < self.kept[0]:
-            chance = self.chance(torch.from_numpy(rows)).random((len(rows), self.kept[0]))
-            chance[np.arange(self.kept[0]) >= segments[:, None]] = 1  # what pads a clip is drawn last
-            chosen = np.argsort(chance, axis=1)[:, :draw]
-            segments = np.minimum(segments, draw)
-        return Sample(
+        if count is not None and count < self.stored_shape[0]:
+            rng = self.rng(torch.from_numpy(rows)).random((len(rows), self.stored_shape[0]))
+            rng[np.arange(self.stored_shape[0]) >= segments[:, None]] = 1  # what pads a clip is drawn last
+            chosen = np.argsort(rng, axis=1)[:, :count]
+            segments = np.minimum(segments, count)
+        return Batch(
             inputs=self._read(split, rows, chosen),
-            traits=self.labels[split][torch.from_numpy(rows)],
+            labels=self.labels[split][torch.from_numpy(rows)],
             segments=torch.from_numpy(segments),
             clip=torch.from_numpy(rows),
         )
@@ -237,58 +241,58 @@ class TraitDataModule(LightningDataModule):
         ]
         return held[places[0]] if chosen is None else held[places[0][:, None], places[1]]
 
-    def chance(self, clips: Tensor) -> np.random.Generator:
+    def rng(self, clips: Tensor) -> np.random.Generator:
         """Randomness of a batch: it follows from seed, epoch and clips alone, and so is the same in a resumed run."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         return np.random.default_rng([self.seed, epoch, *clips.tolist()])
 
-    def cut(self, sample: Sample) -> Sample:
-        """Cut a batch as it is on disk to what a model sees, and `place` speaks of; by default that is all of it."""
-        return sample
+    def crop(self, batch: Batch) -> Batch:
+        """Crop a batch as it is on disk to what a model sees, which `coordinates` describes; by default all of it."""
+        return batch
 
-    def normalise(self, sample: Sample) -> Sample:
+    def normalise(self, batch: Batch) -> Batch:
         """Turn a batch as it is on disk into a model's inputs, where it lies, which in training is the accelerator."""
-        inputs = self.cut(sample).inputs.float()
+        inputs = self.crop(batch).inputs.float()
         if self.normalisation == "none":
-            return sample._replace(inputs=inputs)
+            return batch._replace(inputs=inputs)
         space = () if self.normalisation == "patches" else tuple(range(2, inputs.ndim))
-        real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(sample.segments).unsqueeze(1)
+        real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(batch.segments).unsqueeze(1)
         real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).float()
         count = real.sum(1, keepdim=True) * math.prod(inputs.shape[axis] for axis in space)
         centred = inputs * real
         for _ in range(2):  # the first mean has a rounding error, which in silence would be all that there is to scale
             centred = centred - centred.sum((1, *space), keepdim=True) / count * real
         deviation = (centred.square().sum((1, *space), keepdim=True) / count).sqrt()
-        return sample._replace(inputs=centred / (deviation + 1e-8))
+        return batch._replace(inputs=centred / (deviation + 1e-8))
 
-    def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_idx: int) -> Sample:
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch, but for its clips' rows: to read those there would be to wait for the device."""
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(clip=batch.clip)
 
-    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Normalise on the device, not in front of it."""
         return self.normalise(batch)
 
-    def train_dataloader(self) -> DataLoader[Sample]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Clips in an order of their own in every epoch."""
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Sample]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Clips in the order of their names."""
         return self._loader("val")
 
-    def test_dataloader(self) -> DataLoader[Sample]:
+    def test_dataloader(self) -> DataLoader[Batch]:
         """Clips of `test_split`, in the order of their names."""
         return self._loader(self.test_split)
 
-    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
-        clips = ClipDataset(self, split, self.draw if shuffle else None)
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
+        clips = ClipDataset(self, split, self.train_segments if shuffle else None)
         processes, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
         pin = torch.cuda.is_available() and not self.on_device
         return DataLoader(clips, self.batch_size, sampler=order, collate_fn=_as_it_is, pin_memory=pin)
 
-    def evidence(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:
+    def cues(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:
         """Say where planted cues lie in a segment.
 
         Returns:
@@ -297,20 +301,20 @@ class TraitDataModule(LightningDataModule):
         name = self.clips(split).index[clip]
         if name not in self._cues.groups:
             return {}
-        return mask_cues(self._cues.get_group(name), self.place(split, clip, segment))
+        return mask_cues(self._cues.get_group(name), self.coordinates(split, clip, segment))
 
     @cached_property
     def _cues(self) -> Any:
         """The corpus's table of planted cues, clip by clip."""
-        table = self.corpus.evidence()
+        table = self.corpus.cues()
         return (pd.DataFrame({"clip": []}) if table is None else table).groupby("clip")
 
 
-class ClipDataset(Dataset[Sample]):
+class ClipDataset(Dataset[Batch]):
     """The clips of a split whose features are there; read a whole batch at a time."""
 
-    def __init__(self, data: TraitDataModule, split: str, draw: int | None = None) -> None:
-        self.data, self.split, self.draw = data, split, draw
+    def __init__(self, data: TraitDataModule, split: str, train_segments: int | None = None) -> None:
+        self.data, self.split, self.train_segments = data, split, train_segments
         clips = len(data.clips(split))  # or an error that says why there are none
         self.rows = data.usable(split)
         if not len(self.rows):
@@ -322,9 +326,9 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, places: list[int]) -> Sample:
+    def __getitems__(self, places: list[int]) -> Batch:
         """Read a batch."""
-        return self.data.fetch(self.split, self.rows[places], self.draw)
+        return self.data.fetch(self.split, self.rows[places], self.train_segments)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -9,7 +9,7 @@ import torch
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
 from personality.features import audio, media
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 
 def extract(path: str, segments: int) -> dict[str, np.ndarray]:
@@ -31,8 +31,8 @@ class ClipSpectrogram(TraitDataModule):
         shape = (segments, 1, audio.PATCH, audio.MELS)
         super().__init__(corpus, partial(extract, segments=segments), shape, **loading)
 
-    def place(self, split: str, clip: int, segment: int) -> Place:
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """A patch lies at its number times 0.96 s; its space is time by frequency."""
         start = segment * audio.PATCH * audio.HOP_SECONDS
         axes = Axis("time", start + audio.frame_times(audio.PATCH)), Axis("frequency", audio.mel_frequencies())
-        return Place(start, start + audio.PATCH * audio.HOP_SECONDS, axes)
+        return Coordinates(start, start + audio.PATCH * audio.HOP_SECONDS, axes)

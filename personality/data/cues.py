@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from personality.traits import TRAITS, Place
+from personality.traits import TRAITS, Coordinates
 
 EDGES = {
     "time": ("start", "end"),
@@ -16,17 +16,17 @@ EDGES = {
 """The columns of `Corpus.evidence` that bound a cue along each axis."""
 
 
-def mask_cues(cues: pd.DataFrame, place: Place) -> dict[str, np.ndarray]:
+def mask_cues(cues: pd.DataFrame, coordinates: Coordinates) -> dict[str, np.ndarray]:
     """Mark the positions of a segment on which cues lie.
 
     Args:
         cues: Rows of `Corpus.evidence`, of the segment's clip.
-        place: Where the segment lies.
+        coordinates: Where the segment lies.
 
     Returns:
         For each trait a boolean mask of the segment's space, `(*space)`.
     """
-    start, end, axes = place
+    start, end, axes = coordinates
     modality = "sound" if any(axis.name == "frequency" for axis in axes) else "picture"
     cues = cues[(cues["modality"] == modality) & (cues["start"] <= end) & (cues["end"] > start)]
     masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}

@@ -42,11 +42,11 @@ def inventory(data: TraitDataModule) -> pd.DataFrame:
         segments = cache.segments if there else np.full(len(table), -1)
         table["state"] = np.select([segments > 0, segments == 0], ["done", "failed"], "missing")
         table["segments"] = segments.clip(min=0)
-        done, sounds = segments > 0, "found" not in data.extras
+        done, sounds = segments > 0, "found" not in data.extra_arrays
         table["mute"] = [
             sounds and done[row] and np.ptp(cache.inputs[row, : segments[row]]) == 0 for row in table.index
         ]
-        table["short"] = done & (segments < data.kept[0])
+        table["short"] = done & (segments < data.stored_shape[0])
         table["faceless"] = done & ~cache.extra("found").any(axis=1) if there and not sounds else False
         reasons = cache.failures().set_index("clip")["reason"] if there else pd.Series(dtype=str)
         table["reason"] = table["clip"].map(reasons).astype(object).fillna("")

@@ -9,7 +9,7 @@ import torch
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
 from personality.features import audio, media
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 SECONDS = 15.3
 
@@ -41,9 +41,9 @@ class LogFilterbank(TraitDataModule):
         shape = (1, 1, 3059 if as_published else 1529, audio.FILTERS)
         super().__init__(corpus, partial(extract, as_published=as_published), shape, **loading)
 
-    def place(self, split: str, clip: int, segment: int) -> Place:
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """The one segment is the clip; its space is time by frequency."""
         frames = self.input_shape[2]
         times = (np.arange(frames) + 1.25) * self.hop  # the middle of a window, which is 2.5 hops long
         axes = Axis("time", times), Axis("frequency", audio.filterbank_frequencies())
-        return Place(0.0, frames * self.hop, axes)
+        return Coordinates(0.0, frames * self.hop, axes)

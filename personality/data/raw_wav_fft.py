@@ -9,7 +9,7 @@ import torch
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
 from personality.features import audio, media
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 OUTLINE = 80  # samples, 20 ms, whose lowest and highest values are kept to draw the waveform
 MOMENTS = audio.SPECTRUM_SAMPLES // OUTLINE
@@ -37,13 +37,13 @@ class RawWavFFT(TraitDataModule):
 
     def __init__(self, corpus: Corpus, scale: audio.Scale = "magnitude", **loading: Any) -> None:
         self.frequencies = audio.spectrum_frequencies(scale)
-        shape, extras = (1, 1, len(self.frequencies)), {"waveform": ((1, 2, MOMENTS), "float32")}
-        super().__init__(corpus, partial(extract, scale=scale), shape, extras=extras, **loading)
+        shape, extra_arrays = (1, 1, len(self.frequencies)), {"waveform": ((1, 2, MOMENTS), "float32")}
+        super().__init__(corpus, partial(extract, scale=scale), shape, extra_arrays=extra_arrays, **loading)
 
     def waveform(self, split: str, clip: int) -> np.ndarray:
         """Outline the sound of a clip, `(2, moments)`, lowest and highest values: a spectrum does not show time."""
         return self.caches[split].extra("waveform")[clip, 0]
 
-    def place(self, split: str, clip: int, segment: int) -> Place:
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """The one segment is the clip; its space is frequency."""
-        return Place(0.0, audio.SPECTRUM_SAMPLES / audio.SPECTRUM_RATE, (Axis("frequency", self.frequencies),))
+        return Coordinates(0.0, audio.SPECTRUM_SAMPLES / audio.SPECTRUM_RATE, (Axis("frequency", self.frequencies),))

@@ -9,7 +9,7 @@ import torch
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
 from personality.features import audio, media
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 FRAMES = audio.SUMMARY_PATCHES * audio.PATCH
 
@@ -32,8 +32,8 @@ class SummarySpectrogram(TraitDataModule):
         shape = (1, 1, FRAMES // audio.SUMMARY_POOL, audio.MELS)
         super().__init__(corpus, partial(extract), shape, **loading)
 
-    def place(self, split: str, clip: int, segment: int) -> Place:
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """The one segment begins with the clip; its space is time by frequency."""
         times = audio.frame_times(FRAMES).reshape(-1, audio.SUMMARY_POOL).mean(1)
         axes = Axis("time", times), Axis("frequency", audio.mel_frequencies())
-        return Place(0.0, FRAMES * audio.HOP_SECONDS, axes)
+        return Coordinates(0.0, FRAMES * audio.HOP_SECONDS, axes)

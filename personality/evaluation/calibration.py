@@ -74,6 +74,6 @@ def rescale(predictions: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame
     result = predictions.copy()
     for target in targets:
         result[target] = slope[target] * predictions[target] + intercept[target]
-        if f"{target}_spread" in predictions:
-            result[f"{target}_spread"] = abs(slope[target]) * predictions[f"{target}_spread"]
+        if f"{target}_std" in predictions:
+            result[f"{target}_std"] = abs(slope[target]) * predictions[f"{target}_std"]
     return result

@@ -1,7 +1,7 @@
 """Predictions on disk: a csv with a line a clip, ours or anybody's, and what is odd about it said plainly.
 
 In memory and on disk a table of predictions is the same: index `clip`; a column a trait (and perhaps `interview`) with
-the score; `<trait>_label`; `<trait>_spread`, the standard deviation of the score over the segments of the clip; and
+the score; `<trait>_label`; `<trait>_std`, the standard deviation of the score over the segments of the clip; and
 `segments`, their number. Only the scores are required. A clip that could not be scored has blanks for scores. Where
 nobody knows which clips these are, the index is `line`.
 """
@@ -25,7 +25,7 @@ from personality.tables import (
 )
 from personality.traits import TARGETS, TRAITS
 
-COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_spread") for target in TARGETS), "segments")
+COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_std") for target in TARGETS), "segments")
 
 
 def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
@@ -38,7 +38,7 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
     if any(column not in COLUMNS for column in predictions) or any(trait not in predictions for trait in TRAITS):
         raise ValueError(
             f"Got predictions with the columns {listed(predictions.columns, 12)}. Expected {listed(TRAITS, 5)}, and of "
-            "others only interview, segments, and each target's _label and _spread; rename or drop the rest."
+            "others only interview, segments, and each target's _label and _std; rename or drop the rest."
         )
     refuse_doubled(predictions.index, f"What was to be written to {path}")
     ordered = predictions[[column for column in COLUMNS if column in predictions]].sort_index()

@@ -20,7 +20,7 @@ from personality.evaluation.plots import draw_results
 from personality.evaluation.predictions import write_predictions
 from personality.evaluation.results import evaluate
 from personality.evaluation.text import remarks, results_text
-from personality.traits import TRAITS, Sample
+from personality.traits import TRAITS, Batch
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class SaveResults(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Sample,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -88,7 +88,7 @@ class SaveResults(Callback):
         data, split, folder = trainer.datamodule, _split(trainer), Path(trainer.default_root_dir)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
         clips, targets = data.clips(split), data.targets
-        columns = [*targets, *(f"{target}_spread" for target in targets), "segments"]
+        columns = [*targets, *(f"{target}_std" for target in targets), "segments"]
         predictions = pd.DataFrame(table.double().numpy(), index=clips.index, columns=columns)
         predictions = predictions.join(clips[targets].add_suffix("_label"))
         write_predictions(folder / f"predictions_{split}.csv", predictions)

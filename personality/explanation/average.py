@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule
 from personality.explanation import cam
 from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_photograph, save_picture
 from personality.explanation.segments import BATCH, explain
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 SEGMENTS = 2
 """How many segments of a clip are explained, evenly spaced."""
@@ -29,7 +29,7 @@ class Average(NamedTuple):
     """`(*kept)`, its standard error over clips; NaN for a single clip."""
 
 
-def save_average_evidence(
+def save_average_attribution(
     folder: Path, model: LightningModule, data: Any, split: str, sides: np.ndarray, method: cam.Method = cam.best
 ) -> None:
     """Average the evidence for each trait over its high-scoring and its low-scoring clips, and draw them side by side.
@@ -51,25 +51,25 @@ def save_average_evidence(
     clips, there = np.unique(sides), data.caches[split].segments
 
     sums: dict[str, np.ndarray] = {}
-    place: Place | None = None
+    coordinates: Coordinates | None = None
     for start in range(0, len(clips), BATCH):
         spread = {clip: _evenly(int(there[clip])) for clip in clips[start : start + BATCH]}
         pairs = np.array([(clip, segment) for clip, chosen in spread.items() for segment in chosen])
         explained = explain(method, model, data, split, pairs)
         for clip, chosen in spread.items():
-            place = data.place(split, int(clip), int(chosen[0]))
+            coordinates = data.coordinates(split, int(clip), int(chosen[0]))
             found = [explained[int(clip), int(segment)] for segment in chosen]
-            masks = [data.evidence(split, int(clip), int(segment)) for segment in chosen]
+            masks = [data.cues(split, int(clip), int(segment)) for segment in chosen]
             blank = np.zeros(found[0].inputs.shape[1:])
-            maps = _kept(np.mean([each.maps for each in found], axis=0), place)
+            maps = _kept(np.mean([each.maps for each in found], axis=0), coordinates)
             member = (sides == clip).any(axis=2).astype(float)  # (2, targets)
             parts = {
                 "maps": maps,
                 "squares": maps**2,
-                "inputs": _kept(np.mean([each.inputs for each in found], axis=0, dtype=float), place)[None],
+                "inputs": _kept(np.mean([each.inputs for each in found], axis=0, dtype=float), coordinates)[None],
                 "planted": np.stack(
                     [
-                        _kept(np.mean([mask.get(trait, blank) for mask in masks], axis=0), place)
+                        _kept(np.mean([mask.get(trait, blank) for mask in masks], axis=0), coordinates)
                         for trait in data.targets
                     ]
                 ),
@@ -78,7 +78,7 @@ def save_average_evidence(
                 weighted = member.reshape(2, -1, *[1] * (part.ndim - 1)) * part
                 sums[name] = sums.get(name, 0) + weighted
 
-    assert place is not None
+    assert coordinates is not None
     means = {name: total / count for name, total in sums.items()}
     variance = np.clip(means["squares"] - means["maps"] ** 2, 0, None)
     errors = np.sqrt(variance / (count - 1)) if count > 1 else np.full_like(variance, np.nan)
@@ -92,14 +92,14 @@ def save_average_evidence(
             for side, name in enumerate(["high", "low"])
         ]
         title = f"{trait}: average evidence in the {split} split"
-        draw_average(folder / f"average_{trait}.png", title, groups, place, means["planted"][:, target].mean(0))
+        draw_average(folder / f"average_{trait}.png", title, groups, coordinates, means["planted"][:, target].mean(0))
     np.savez_compressed(
         folder / "average.npz",
         maps=means["maps"],
         errors=errors,
         inputs=means["inputs"],
         planted=means["planted"],
-        hertz=np.concatenate([axis.values for axis in place.axes if axis.name == "frequency"] or [np.empty(0)]),
+        hertz=np.concatenate([axis.values for axis in coordinates.axes if axis.name == "frequency"] or [np.empty(0)]),
     )
 
 
@@ -107,36 +107,38 @@ def _evenly(there: int) -> np.ndarray:
     return np.unique(((np.arange(SEGMENTS) + 0.5) * there / SEGMENTS).astype(int))
 
 
-def _kept(values: np.ndarray, place: Place) -> np.ndarray:
+def _kept(values: np.ndarray, coordinates: Coordinates) -> np.ndarray:
     """`(n, *space)` -> `(n, *kept)`: frequency alone where there is one, else all of it."""
-    names = [axis.name for axis in place.axes]
+    names = [axis.name for axis in coordinates.axes]
     if "frequency" not in names:
         return values
     first = values.ndim - len(names)
     return values.mean(tuple(first + number for number, name in enumerate(names) if name != "frequency"))
 
 
-def draw_average(path: Path, title: str, groups: Sequence[Average], place: Place, planted: np.ndarray) -> None:
+def draw_average(
+    path: Path, title: str, groups: Sequence[Average], coordinates: Coordinates, planted: np.ndarray
+) -> None:
     """Draw the average evidence of high-scoring beside low-scoring clips: over Hz, or over the face.
 
     Args:
         path: The picture.
         title: Its title.
         groups: High, then low.
-        place: Of one of their segments: it tells what the space is.
+        coordinates: Of one of their segments: it tells what the space is.
         planted: `(*kept)`, how often a planted cue lies there, 0 where nobody knows; its centre is outlined.
     """
     figure = Figure(figsize=(11, 3.6))
     figure.suptitle(title, fontsize=10, parse_math=False)
     mask = None if not planted.any() else planted > planted.max() / 2
-    if is_photograph(place):
-        _draw_faces(figure, groups, place, mask)
+    if is_photograph(coordinates):
+        _draw_faces(figure, groups, coordinates, mask)
     else:
-        _draw_frequencies(figure, groups, next(axis for axis in place.axes if axis.name == "frequency"), mask)
+        _draw_frequencies(figure, groups, next(axis for axis in coordinates.axes if axis.name == "frequency"), mask)
     save_picture(figure, path, dpi=90)
 
 
-def _draw_faces(figure: Figure, groups: Sequence[Average], place: Place, mask: np.ndarray | None) -> None:
+def _draw_faces(figure: Figure, groups: Sequence[Average], coordinates: Coordinates, mask: np.ndarray | None) -> None:
     high, low = groups
     both = Average(f"{high.name} minus {low.name}", (high.inputs + low.inputs) / 2, high.map - low.map, high.error)
     limit = max(1e-12, *(float(np.abs(group.map).max()) for group in (high, low, both)))
@@ -145,7 +147,7 @@ def _draw_faces(figure: Figure, groups: Sequence[Average], place: Place, mask: n
         figure.subplots(1, 3, gridspec_kw={"wspace": 0.05, **edges}), (high, low, both), strict=True
     ):
         faces = group.inputs.clip(0, 255).astype(np.uint8)
-        draw_map(axes, Heatmap(group.name, faces, group.map, 0.0, place, mask), limit)
+        draw_map(axes, Heatmap(group.name, faces, group.map, 0.0, coordinates, mask), limit)
         axes.set_title(group.name, fontsize=8)
     colour_bar(figure, limit, figure.add_axes((0.925, 0.15, 0.01, 0.56)))
 

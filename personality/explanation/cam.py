@@ -1,8 +1,8 @@
-"""Where a score comes from: maps of the evidence for and against every trait, a function a method.
+"""Where a score comes from: attribution maps, a function a method.
 
-All share one signature, `(model, inputs) -> Evidence`, and one convention: the mean of a map over its positions, plus
-the bias, is the score before the model's last activation. Maps keep their sign. Nothing is hooked into the model:
-`features` gives the maps and `head` is differentiated at them, so parameters, their `.grad`, and the modes of the model
+All share one signature, `(model, inputs) -> Attribution`, and one convention: the mean of a map over its positions plus
+the bias is the score before the model's last activation. Maps keep their sign. Nothing is hooked into the model:
+`backbone` gives the maps and `head` is differentiated at them, so parameters, their `.grad`, and the modes of the model
 stay as they are.
 
 Methods that differentiate take `earlier=n`: maps before the n-th last pooling, twice as fine for every one.
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Evidence(NamedTuple):
+class Attribution(NamedTuple):
     """What speaks for and against each trait in a batch of inputs."""
 
     maps: Tensor
@@ -29,21 +29,21 @@ class Evidence(NamedTuple):
     """`(N, targets)` before the last activation: `maps.mean(positions) + bias`."""
 
 
-Method = Callable[[Any, Tensor], Evidence]
+Method = Callable[[Any, Tensor], Attribution]
 
 
-def class_activation(model: Any, inputs: Tensor) -> Evidence:
+def class_activation(model: Any, inputs: Tensor) -> Attribution:
     r"""Class activation map (Zhou et al. 2016), exact, for a head that is linear in averaged maps.
 
     $M_t = \sum_c w_{tc} A_c$: the output weights of a trait, applied to the maps before they are averaged. No gradient
     is needed, and all traits are one product.
     """
     with _as_it_predicts(model), torch.no_grad():
-        return class_activation_of(model, model.features(inputs))
+        return class_activation_of(model, model.backbone(inputs))
 
 
-def class_activation_of(model: Any, activations: Tensor) -> Evidence:
-    """Class activation maps of what `features` has returned already: `(N, channels, *space')`."""
+def class_activation_of(model: Any, activations: Tensor) -> Attribution:
+    """Class activation maps of what `backbone` has returned already: `(N, channels, *space')`."""
     linear = model.head.linear
     if linear.in_features != activations.shape[1]:
         raise ValueError(
@@ -54,7 +54,7 @@ def class_activation_of(model: Any, activations: Tensor) -> Evidence:
     return _with_rest(maps, maps.flatten(2).mean(2) + linear.bias)
 
 
-def hirescam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
+def hirescam(model: Any, inputs: Tensor, earlier: int = 0) -> Attribution:
     r"""HiResCAM (Draelos and Carin 2020): gradient × activation through the head.
 
     $M_t = N \sum_c A_c \cdot \partial s_t / \partial A_c$ over $N$ positions. Exact where the score is linear in the
@@ -66,7 +66,7 @@ def hirescam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
     return _with_rest(maps, score)
 
 
-def layer_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
+def layer_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Attribution:
     r"""LayerCAM (Jiang et al. 2021): positive gradients × activation, made for the finer maps of earlier layers.
 
     $M_t = N \sum_c \max(0, \partial s_t / \partial A_c) \, A_c$, without a last ReLU. It hears what speaks for a trait
@@ -77,8 +77,8 @@ def layer_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
     return _with_rest(maps, score)
 
 
-def grad_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
-    r"""Grad-CAM (Selvaraju et al. 2017) without its ReLU, which would hide all evidence against a trait.
+def grad_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Attribution:
+    r"""Grad-CAM (Selvaraju et al. 2017) without its ReLU, which would hide all attribution against a trait.
 
     $M_t = N \sum_c \overline{\partial s_t / \partial A_c} \, A_c$: every map is weighted by its mean gradient.
     """
@@ -88,13 +88,13 @@ def grad_cam(model: Any, inputs: Tensor, earlier: int = 0) -> Evidence:
     return _with_rest(maps, score)
 
 
-def occlusion(model: Any, inputs: Tensor, window: int = 16, stride: int = 8, batch: int = 64) -> Evidence:
+def occlusion(model: Any, inputs: Tensor, window: int = 16, stride: int = 8, batch: int = 64) -> Attribution:
     """Occlusion (Zeiler and Fergus 2014): how far the score falls when a window is covered; asks nothing of the model.
 
     A position has the mean fall over all windows that cover it. The rest of the score is in `bias`.
 
     Args:
-        model: Any function from inputs to scores, if it has no `features` and `head` to look into.
+        model: Any function from inputs to scores, if it has no `backbone` and `head` to look into.
         inputs: `(N, channels, *space)`.
         window: Length of a window along each dimension; along a single one its square, as long as the area.
         stride: From one window to the next; along a single dimension `stride * window`.
@@ -112,7 +112,7 @@ def occlusion(model: Any, inputs: Tensor, window: int = 16, stride: int = 8, bat
     windows: list[tuple[Any, ...]] = [
         tuple(slice(int(a), int(a) + part) for a, part in zip(at, lengths, strict=True)) for at in corners
     ]
-    blank, score = absent(inputs), _scores(model, inputs)
+    hidden_by, score = baseline(inputs), _scores(model, inputs)
     falls, covered = inputs.new_zeros(*score.shape, *space), inputs.new_zeros(space)
     for place in windows:
         covered[place] += 1
@@ -122,16 +122,16 @@ def occlusion(model: Any, inputs: Tensor, window: int = 16, stride: int = 8, bat
         hidden = inputs.repeat(len(some), *[1] * (inputs.ndim - 1))
         for number, place in enumerate(some):
             rows = slice(number * len(inputs), (number + 1) * len(inputs))
-            hidden[rows][(..., *place)] = blank[(..., *place)]
+            hidden[rows][(..., *place)] = hidden_by[(..., *place)]
         for place, without in zip(some, _scores(model, hidden).split(len(inputs)), strict=True):
             falls[(..., *place)] += (score - without).view(*score.shape, *[1] * len(space))
     return _with_rest(falls / covered, score)
 
 
-def random_map(model: Any, inputs: Tensor) -> Evidence:
+def random_map(model: Any, inputs: Tensor) -> Attribution:
     """Noise as fine as the maps of the model, other noise for every input: what a map that knows nothing looks like."""
     with _as_it_predicts(model), torch.no_grad():
-        activations = model.features(inputs)
+        activations = model.backbone(inputs)
         score = _score(model, activations)
     seeds = (inputs.cpu().double().flatten(1).sum(1).abs() * 1e6).long().tolist()
     shape = (score.shape[1], *activations.shape[2:])
@@ -139,7 +139,7 @@ def random_map(model: Any, inputs: Tensor) -> Evidence:
     return _with_rest(torch.stack(maps).to(score), score)
 
 
-def best(model: Any, inputs: Tensor, **words: Any) -> Evidence:
+def best(model: Any, inputs: Tensor, **words: Any) -> Attribution:
     """Explain by the method that tells the most of this model: the one it names in `explained_by`."""
     return METHODS[model.explained_by](model, inputs, **words)
 
@@ -180,7 +180,7 @@ def resize(maps: Tensor, space: tuple[int, ...]) -> Tensor:
     return functional.interpolate(maps, size=space, mode=mode, align_corners=False)
 
 
-def absent(inputs: Tensor) -> Tensor:
+def baseline(inputs: Tensor) -> Tensor:
     """Say what stands where nothing is: silence in sound, in a picture its mean colour; zeros would be something.
 
     Args:
@@ -199,15 +199,15 @@ def _score(model: Any, activations: Tensor) -> Tensor:
 
 
 def _scores(model: Any, inputs: Tensor) -> Tensor:
-    if not hasattr(model, "features"):
+    if not hasattr(model, "backbone"):
         with torch.no_grad():
             return model(inputs)
     with _as_it_predicts(model), torch.no_grad():
-        return _score(model, model.features(inputs))
+        return _score(model, model.backbone(inputs))
 
 
-def _with_rest(maps: Tensor, score: Tensor) -> Evidence:
-    return Evidence(maps, score - maps.flatten(2).mean(2), score)
+def _with_rest(maps: Tensor, score: Tensor) -> Attribution:
+    return Attribution(maps, score - maps.flatten(2).mean(2), score)
 
 
 def _differentiate(model: Any, inputs: Tensor, earlier: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,17 +226,17 @@ def _differentiate(model: Any, inputs: Tensor, earlier: int) -> tuple[Tensor, Te
 
 
 def _parted(model: Any, earlier: int) -> tuple[nn.Module, nn.Module]:
-    """Part the trunk before its n-th last pooling."""
+    """Part the backbone before its n-th last pooling."""
     if earlier == 0:
-        return model.features, nn.Identity()
-    layers: Any = model.features if isinstance(model.features, nn.Sequential) else []
+        return model.backbone, nn.Identity()
+    layers: Any = model.backbone if isinstance(model.backbone, nn.Sequential) else []
     pools = [place for place, layer in enumerate(layers) if "Pool" in type(layer).__name__]
     if not 0 < earlier <= len(pools):
         raise ValueError(
-            f"Got earlier={earlier} for the trunk of {type(model).__name__}: expected 0 to {len(pools)}, the number of "
-            "its poolings in one row."
+            f"Got earlier={earlier} for the backbone of {type(model).__name__}: expected 0 to {len(pools)}, the "
+            "number of its poolings."
         )
-    return model.features[: pools[-earlier]], model.features[pools[-earlier] :]
+    return model.backbone[: pools[-earlier]], model.backbone[pools[-earlier] :]
 
 
 @contextmanager

@@ -24,8 +24,8 @@ STEPS = 20
 CONTROL = "another trait's map"
 
 
-def pointing(map_: np.ndarray, mask: np.ndarray) -> float:
-    """Compare a map with the place of evidence that is known: energy-based pointing (Wang et al. 2020), over chance.
+def energy_pointing_game(map_: np.ndarray, mask: np.ndarray) -> float:
+    """Compare a map with the place of a known cue: energy-based pointing game (Wang et al. 2020), over chance.
 
     Args:
         map_: `(*space)`, signed; only what speaks for the trait counts.
@@ -35,7 +35,7 @@ def pointing(map_: np.ndarray, mask: np.ndarray) -> float:
         The share of the positive energy that lies inside the mask, divided by the share that a constant map would have
         there. 1 is chance; NaN where there is no positive energy or no evidence.
 
-    >>> pointing(np.array([0.0, 3.0, 1.0, -9.0]), np.array([False, True, False, False]))
+    >>> energy_pointing_game(np.array([0.0, 3.0, 1.0, -9.0]), np.array([False, True, False, False]))
     3.0
     """
     positive = np.clip(map_, 0, None)
@@ -44,21 +44,21 @@ def pointing(map_: np.ndarray, mask: np.ndarray) -> float:
     return float(positive[mask].sum() / positive.sum() / mask.mean())
 
 
-def hit(map_: np.ndarray, mask: np.ndarray) -> float:
+def pointing_game(map_: np.ndarray, mask: np.ndarray) -> float:
     """Return whether the maximum of a map lies on the planted cue (pointing game, Zhang et al. 2018).
 
     Of several equal maxima, return the share on the cue, so that a constant map has what chance gives. NaN where no cue
     was planted.
 
-    >>> hit(np.array([0.0, 3.0, 1.0, -9.0]), np.array([False, True, False, False]))
+    >>> pointing_game(np.array([0.0, 3.0, 1.0, -9.0]), np.array([False, True, False, False]))
     1.0
-    >>> hit(np.zeros(4), np.array([True, False, False, False]))
+    >>> pointing_game(np.zeros(4), np.array([True, False, False, False]))
     0.25
     """
     return float(mask[map_ == map_.max()].mean()) if mask.any() else float("nan")
 
 
-def curve(model: nn.Module, inputs: Tensor, maps: Tensor, target: int, blank: Tensor) -> Tensor:
+def curve(model: nn.Module, inputs: Tensor, maps: Tensor, target: int, baseline: Tensor) -> Tensor:
     """Score inputs while the highest places of their maps are deleted, step by step (Samek et al. 2017).
 
     The areas of deletion and insertion (Petsiuk et al. 2018) both lie in it: inserting the highest places first is
@@ -69,7 +69,7 @@ def curve(model: nn.Module, inputs: Tensor, maps: Tensor, target: int, blank: Te
         inputs: `(N, channels, *space)`.
         maps: `(N, *space)`: what is highest goes first. Of equal places the first goes first.
         target: Which score.
-        blank: What stands where something was deleted, of the inputs' shape.
+        baseline: What stands where something was deleted, of the inputs' shape.
 
     Returns:
         `(N, STEPS + 1)` scores, from the whole input to nothing of it.
@@ -80,7 +80,7 @@ def curve(model: nn.Module, inputs: Tensor, maps: Tensor, target: int, blank: Te
     )
     rank = rank.view(len(inputs), 1, *inputs.shape[2:])
     gone = (rank < order.shape[1] * step / STEPS for step in range(STEPS + 1))
-    return torch.stack([model(torch.where(places, blank, inputs))[:, target] for places in gone], dim=1)
+    return torch.stack([model(torch.where(places, baseline, inputs))[:, target] for places in gone], dim=1)
 
 
 def measure(
@@ -102,32 +102,38 @@ def measure(
         where the lowest are, in units of the label; 0 for a map that knows nothing;
         `deletion`: how far the score falls below that of the whole input on that way, on average;
         `insertion`: how far it rises above that of nothing when the highest places are inserted first;
-        `pointing` and `hit`: see there; NaN where no evidence was planted.
+        `energy_pointing_game` and `pointing_game`: see there; NaN where no evidence was planted.
     """
     rows, own = [], next(iter(methods))
     for target, trait in enumerate(data.targets):
         for start in range(0, len(chosen[target]), BATCH):
             segments = chosen[target][start : start + BATCH]
             inputs, _ = read(model, data, split, segments)
-            blank = cam.absent(inputs)
+            baseline = cam.baseline(inputs)
             found = {name: method(model, inputs).maps for name, method in methods.items()}
             found[CONTROL] = found[own].roll(-1, dims=1)
             for name, of_all in found.items():
                 maps = cam.resize(of_all[:, target : target + 1], tuple(inputs.shape[2:]))[:, 0]
                 with torch.inference_mode():
-                    highest = curve(model, inputs, maps, target, blank)
-                    lowest = curve(model, inputs, -maps, target, blank)
+                    highest = curve(model, inputs, maps, target, baseline)
+                    lowest = curve(model, inputs, -maps, target, baseline)
                 measures = {
                     "gap": (lowest - highest).mean(1),
                     "deletion": (highest[:, :1] - highest).mean(1),
                     "insertion": (lowest - lowest[:, -1:]).mean(1),
                 }
                 for place, (clip, segment) in enumerate(segments):
-                    mask = data.evidence(split, int(clip), int(segment)).get(trait, np.zeros(maps.shape[1:], bool))
+                    mask = data.cues(split, int(clip), int(segment)).get(trait, np.zeros(maps.shape[1:], bool))
                     heat = maps[place].cpu().numpy()
                     row = {"method": name, "trait": trait, "clip": data.clips(split).index[clip], "segment": segment}
                     row |= {measure: float(values[place]) for measure, values in measures.items()}
-                    rows.append(row | {"pointing": pointing(heat, mask), "hit": hit(heat, mask)})
+                    rows.append(
+                        row
+                        | {
+                            "energy_pointing_game": energy_pointing_game(heat, mask),
+                            "pointing_game": pointing_game(heat, mask),
+                        }
+                    )
     return pd.DataFrame(rows)
 
 
@@ -139,7 +145,7 @@ def randomised(
     Returns:
         A row for the number of layers with new weights, of the head first, `trait`, `clip` and `segment`: Spearman's
         rank correlation of the map with that of the trained model, as `similarity` (0 where one of the two maps is
-        constant), and `pointing`. A map that explains the model, not the input alone, ends near 0.
+        constant), and `energy_pointing_game`. A map that explains the model, not the input alone, ends near 0.
     """
     batches = []
     for target, trait in enumerate(data.targets):
@@ -166,9 +172,15 @@ def randomised(
                 likeness = _rank_correlation(true.flatten(1), other.flatten(1))
                 maps = cam.resize(other[:, None], tuple(inputs.shape[2:]))[:, 0].numpy()
                 for place, (clip, segment) in enumerate(segments):
-                    mask = data.evidence(split, int(clip), int(segment)).get(trait, np.zeros(maps.shape[1:], bool))
+                    mask = data.cues(split, int(clip), int(segment)).get(trait, np.zeros(maps.shape[1:], bool))
                     row = {"layers": count, "trait": trait, "clip": data.clips(split).index[clip], "segment": segment}
-                    rows.append(row | {"similarity": float(likeness[place]), "pointing": pointing(maps[place], mask)})
+                    rows.append(
+                        row
+                        | {
+                            "similarity": float(likeness[place]),
+                            "energy_pointing_game": energy_pointing_game(maps[place], mask),
+                        }
+                    )
     return pd.DataFrame(rows)
 
 
@@ -187,7 +199,7 @@ def save(
     sanity = randomised(model, data, split, chosen, method)
     for name, table, by in [("faithfulness", measured, "method"), ("sanity", sanity, "layers")]:
         table.to_csv(folder / f"{name}_clips.csv", index=False)
-        means = summary(table.dropna(axis="columns", how="all"), by)  # without cues there is no `pointing`
+        means = summary(table.dropna(axis="columns", how="all"), by)  # without cues there is no `energy_pointing_game`
         means.to_csv(folder / f"{name}.csv")
         log.info("%s of the %s split, with 95 %% intervals:\n%s", name, split, summary_text(means))
 

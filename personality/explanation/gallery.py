@@ -13,10 +13,10 @@ from pytorch_lightning import LightningModule
 from tqdm import tqdm
 
 from personality.explanation import cam
-from personality.explanation.faithfulness import pointing, summary, summary_text
+from personality.explanation.faithfulness import energy_pointing_game, summary, summary_text
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
 from personality.explanation.segments import Explained, explain
-from personality.traits import Place, source_id
+from personality.traits import Coordinates, source_id
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def save_gallery(
     part.mkdir(parents=True)
     segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
     explained = explain(method, model, data, split, segments)
-    masks = {pair: data.evidence(split, *pair) for pair in explained}
+    masks = {pair: data.cues(split, *pair) for pair in explained}
     name = cam.name_of(method, model)
 
     index: list[dict[str, Any]] = []
@@ -56,8 +56,8 @@ def save_gallery(
             torch.default_generator.manual_seed(0)  # the CPU's alone: an accelerator's randomness is not asked for
             untrained = type(model)(**model.hparams).to(model.device)
         networks = {"trained": explained, "untrained": explain(method, untrained, data, split, segments)}
-        ratios = summary(_pointings(data, split, chosen, networks, masks), "trait")
-        ratios.to_csv(part / "evidence.csv")
+        ratios = summary(_energy_pointing_games(data, split, chosen, networks, masks), "trait")
+        ratios.to_csv(part / "cues.csv")
         log.info(
             "%s split: the share of the maps' positive part that lies on the planted cues, in multiples of chance (1),"
             " with 95 %% intervals from a bootstrap over sources:\n%s",
@@ -84,19 +84,19 @@ def _save_trait(
     for rank, (score, clip, segment, segment_score) in enumerate(rows, start=1):
         pair = int(clip), int(segment)
         inputs, maps, bias = explained[pair]
-        place, name, label = data.place(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
+        coordinates, name, label = data.coordinates(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
         labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
-        title = f"{rank}  {_shortened(name, 40)}\n{_seconds(place)}  score {score:.3f}{labelled}"
+        title = f"{rank}  {_shortened(name, 40)}\n{_seconds(coordinates)}  score {score:.3f}{labelled}"
         extras = masks[pair].get(trait), data.waveform(split, pair[0])
-        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], place, *extras))
+        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], coordinates, *extras))
         index.append(
             {
                 "trait": trait,
                 "rank": rank,
                 "clip": name,
                 "segment": pair[1],
-                "start": round(place.start, 3),
-                "end": round(place.end, 3),
+                "start": round(coordinates.start, 3),
+                "end": round(coordinates.end, 3),
                 "score": score,
                 "segment_score": segment_score,
                 "label": label,
@@ -132,24 +132,31 @@ def _shortened(name: str, most: int) -> str:
     return source.encode()[: most - len(end)].decode(errors="ignore") + end
 
 
-def _seconds(place: Place) -> str:
-    return f"{place.start:.2f} to {place.end:.2f} s" if place.end > place.start else f"at {place.start:.2f} s"
+def _seconds(coordinates: Coordinates) -> str:
+    return (
+        f"{coordinates.start:.2f} to {coordinates.end:.2f} s"
+        if coordinates.end > coordinates.start
+        else f"at {coordinates.start:.2f} s"
+    )
 
 
-def _pointings(
+def _energy_pointing_games(
     data: Any,
     split: str,
     chosen: list[np.ndarray],
     networks: dict[str, dict[tuple[int, int], Explained]],
     masks: dict[tuple[int, int], dict[str, np.ndarray]],
 ) -> pd.DataFrame:
-    """Measure `pointing` on each trait's segments: columns trait, clip, and a network each."""
+    """Measure `energy_pointing_game` on each trait's segments: columns trait, clip, and a network each."""
     rows, names = [], data.clips(split).index
     for target, trait in enumerate(data.targets):
         for clip, segment in chosen[target][:, 1:3].astype(int):
             pair = int(clip), int(segment)
             row: dict[str, Any] = {"trait": trait, "clip": names[clip]}
             if trait in masks[pair]:
-                row |= {name: pointing(of[pair].maps[target], masks[pair][trait]) for name, of in networks.items()}
+                row |= {
+                    name: energy_pointing_game(of[pair].maps[target], masks[pair][trait])
+                    for name, of in networks.items()
+                }
             rows.append(row)
     return pd.DataFrame(rows, columns=["trait", "clip", *networks])

@@ -16,9 +16,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from personality.explanation import cam, faithfulness
-from personality.explanation.average import save_average_evidence
+from personality.explanation.average import save_average_attribution
 from personality.explanation.gallery import save_gallery
-from personality.traits import Sample
+from personality.traits import Batch
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class SaveHeatmaps(Callback):
 
     `heatmaps/<split>/` in the trainer's folder (while fitting `<split>_epoch_<number>/`) then holds, for each trait, a
     sheet of all 20, a picture of each, the maps as numbers, and for all traits `index.csv` and, where the corpus has
-    planted cues, `evidence.csv`: how much of the maps lies on them in multiples of chance, with 95 % intervals.
+    planted cues, `cues.csv`: how much of the maps lies on them in multiples of chance, with 95 % intervals.
 
     Args:
         top: How many clips a trait.
@@ -107,7 +107,7 @@ class SaveHeatmaps(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Sample,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -154,7 +154,7 @@ class SaveHeatmaps(Callback):
             count = min(scored, max(1, len(data.usable(split)) // 4))
             sides = np.stack([rows[:, :count, 1].astype(int) for rows in (high, low)])
             if len(np.unique(sides)) > 1:  # a single clip would stand beside itself
-                save_average_evidence(folder, model, data, split, sides, self.method)
+                save_average_attribution(folder, model, data, split, sides, self.method)
         if self.faithfulness and folder.exists():
             chosen = [rows[np.isfinite(rows[:, 0]), 1:3].astype(int) for rows in shown]
             faithfulness.save(folder, model, data, split, chosen, self.method)

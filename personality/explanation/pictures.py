@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
-EVIDENCE = "RdBu_r"
+COLOURS = "RdBu_r"
 """Red speaks for a trait, blue against it, white says nothing."""
 KEPT = 0.8
 """The original's view keeps what lies at or above this share of a map's own range."""
@@ -35,7 +35,7 @@ class Heatmap(NamedTuple):
     map: np.ndarray
     """`(*space)`, signed, in units of the score."""
     bias: float
-    place: Place
+    coordinates: Coordinates
     mask: np.ndarray | None = None
     """`(*space)` boolean: where a planted cue lies, if that is known."""
     waveform: np.ndarray | None = None
@@ -85,7 +85,7 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
         for drawn in [artist for axes in row for artist in (*axes.images, *axes.collections)]:
             drawn.remove()
         if heatmap.waveform is not None:
-            draw_waveform(row[0], heatmap.place, heatmap.waveform)
+            draw_waveform(row[0], heatmap.coordinates, heatmap.waveform)
         draw_input(row[-3], heatmap)
         draw_map(row[-2], heatmap, limit)
         draw_peak(row[-1], heatmap)
@@ -96,33 +96,33 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
 
 def draw_input(axes: Axes, heatmap: Heatmap) -> None:
     """Draw a segment in the units of its space: seconds and Hz, Hz alone, or a picture."""
-    if _is_spectrum(heatmap.place):
+    if _is_spectrum(heatmap.coordinates):
         axes.fill_between(*_envelope(heatmap), color="0.3", linewidth=0.5, zorder=2)
     else:
-        axes.imshow(_as_picture(heatmap.inputs, heatmap.place), cmap="gray_r", **_frame(heatmap.place))
-    _label(axes, heatmap.place)
+        axes.imshow(_as_picture(heatmap.inputs, heatmap.coordinates), cmap="gray_r", **_frame(heatmap.coordinates))
+    _label(axes, heatmap.coordinates)
 
 
 def draw_map(axes: Axes, heatmap: Heatmap, limit: float) -> None:
     """Draw a segment with its map over it, and a thin line around a planted cue where there is one."""
     draw_input(axes, heatmap)
-    values, frame = _as_picture(heatmap.map[None], heatmap.place), _frame(heatmap.place)
+    values, frame = _as_picture(heatmap.map[None], heatmap.coordinates), _frame(heatmap.coordinates)
     opacity = 0.85 * np.clip(np.abs(values) / limit, 0, 1) ** 0.7
-    axes.imshow(values, cmap=EVIDENCE, vmin=-limit, vmax=limit, alpha=opacity, zorder=1, **frame)
+    axes.imshow(values, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=opacity, zorder=1, **frame)
     if heatmap.mask is not None and heatmap.mask.any() and not heatmap.mask.all():
-        if _is_spectrum(heatmap.place):
-            hertz, planted = (values[:: _step(values)] for values in (heatmap.place.axes[0].values, heatmap.mask))
+        if _is_spectrum(heatmap.coordinates):
+            hertz, planted = (values[:: _step(values)] for values in (heatmap.coordinates.axes[0].values, heatmap.mask))
             axes.fill_between(hertz, 1, where=planted, facecolor="none", edgecolor="black", linewidth=0.7)
             return
-        mask = _as_picture(heatmap.mask[None], heatmap.place).astype(float)
+        mask = _as_picture(heatmap.mask[None], heatmap.coordinates).astype(float)
         axes.contour(mask, levels=[0.5], colors="black", linewidths=0.7, extent=frame["extent"], origin=frame["origin"])
 
 
-def draw_waveform(axes: Axes, place: Place, waveform: np.ndarray) -> None:
+def draw_waveform(axes: Axes, coordinates: Coordinates, waveform: np.ndarray) -> None:
     """Draw sound over time."""
-    seconds = np.linspace(place.start, place.end, waveform.shape[1])
+    seconds = np.linspace(coordinates.start, coordinates.end, waveform.shape[1])
     axes.fill_between(seconds, *waveform, color="0.4", linewidth=0.5)
-    axes.set(xlim=(place.start, place.end), yticks=[])
+    axes.set(xlim=(coordinates.start, coordinates.end), yticks=[])
     axes.set_xlabel("seconds", fontsize=8)
 
 
@@ -130,55 +130,59 @@ def draw_peak(axes: Axes, heatmap: Heatmap) -> None:
     """Draw the original's view: the input in the colours of `jet`, masked where its map is below 0.8 of its range."""
     draw_input(axes, heatmap)
     lowest, highest = heatmap.map.min(), heatmap.map.max()
-    hidden = _as_picture(heatmap.map[None], heatmap.place) < lowest + KEPT * (highest - lowest)
-    frame = _frame(heatmap.place)
-    if _is_spectrum(heatmap.place):
+    hidden = _as_picture(heatmap.map[None], heatmap.coordinates) < lowest + KEPT * (highest - lowest)
+    frame = _frame(heatmap.coordinates)
+    if _is_spectrum(heatmap.coordinates):
         axes.imshow(np.where(hidden, np.nan, 1.0), cmap="jet", vmin=0, vmax=1.1, alpha=0.4, zorder=1, **frame)
         return
-    picture = _as_picture(heatmap.inputs, heatmap.place)
+    picture = _as_picture(heatmap.inputs, heatmap.coordinates)
     grey = picture if picture.ndim == 2 else picture.mean(2)
     axes.imshow(np.ones_like(grey), cmap="gray", vmin=0, vmax=1, zorder=1, **frame)
     axes.imshow(np.ma.array(grey, mask=hidden), cmap="jet", vmin=grey.min(), vmax=grey.max(), zorder=2, **frame)
 
 
-def _is_spectrum(place: Place) -> bool:
-    return len(place.axes) == 1
+def _is_spectrum(coordinates: Coordinates) -> bool:
+    return len(coordinates.axes) == 1
 
 
-def is_photograph(place: Place) -> bool:
+def is_photograph(coordinates: Coordinates) -> bool:
     """Tell whether a segment is a picture."""
-    return place.axes[0].name == "height"
+    return coordinates.axes[0].name == "height"
 
 
-def _as_picture(values: np.ndarray, place: Place) -> np.ndarray:
+def _as_picture(values: np.ndarray, coordinates: Coordinates) -> np.ndarray:
     """Turn `(channels, *space)` into rows by columns as `imshow` takes them: frequency upwards, time to the right."""
-    if _is_spectrum(place):
+    if _is_spectrum(coordinates):
         return values[:1, :: _step(values[0])]
-    if is_photograph(place):
+    if is_photograph(coordinates):
         return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
     return values[0].T
 
 
-def _frame(place: Place) -> dict[str, Any]:
+def _frame(coordinates: Coordinates) -> dict[str, Any]:
     """Say how `imshow` lays rows and columns out."""
-    if is_photograph(place):
+    if is_photograph(coordinates):
         return {"extent": (0, 1, 1, 0), "aspect": "equal", "origin": "upper"}
-    if _is_spectrum(place):
-        hertz = place.axes[0].values
+    if _is_spectrum(coordinates):
+        hertz = coordinates.axes[0].values
         return {"extent": (hertz[0], hertz[-1], 0, 1), "aspect": "auto", "origin": "lower"}
-    return {"extent": (place.start, place.end, 0, len(place.axes[1].values)), "aspect": "auto", "origin": "lower"}
+    return {
+        "extent": (coordinates.start, coordinates.end, 0, len(coordinates.axes[1].values)),
+        "aspect": "auto",
+        "origin": "lower",
+    }
 
 
-def _label(axes: Axes, place: Place) -> None:
-    if is_photograph(place):
+def _label(axes: Axes, coordinates: Coordinates) -> None:
+    if is_photograph(coordinates):
         axes.set(xticks=[], yticks=[])
         return
     axes.xaxis.set_major_locator(MaxNLocator(4))  # few words in a small picture, and they are what takes time
-    if _is_spectrum(place):
-        axes.set(xlim=place.axes[0].values[[0, -1]], yticks=[], ylim=(0, 1))
+    if _is_spectrum(coordinates):
+        axes.set(xlim=coordinates.axes[0].values[[0, -1]], yticks=[], ylim=(0, 1))
         axes.set_xlabel("Hz", fontsize=8)
     else:
-        _mark_hertz(axes, place.axes[1])
+        _mark_hertz(axes, coordinates.axes[1])
         axes.set_xlabel("seconds", fontsize=8)
 
 
@@ -196,7 +200,7 @@ def _step(values: np.ndarray) -> int:
 
 def _envelope(heatmap: Heatmap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thin a long spectrum out to Hz and the lowest and highest value about there, scaled to [0, 1]."""
-    hertz, values = heatmap.place.axes[0].values, heatmap.inputs[0]
+    hertz, values = heatmap.coordinates.axes[0].values, heatmap.inputs[0]
     step = _step(values)
     stretches = values[: len(values) // step * step].reshape(-1, step)
     lowest, highest = stretches.min(1), stretches.max(1)
@@ -213,7 +217,7 @@ def save_picture(figure: Figure, path: Path, dpi: int) -> None:
 
 def colour_bar(figure: Figure, limit: float, axes: Axes) -> None:
     """Draw the scale from `-limit` to `limit`."""
-    colours = ScalarMappable(Normalize(-limit, limit), cmap=EVIDENCE)
+    colours = ScalarMappable(Normalize(-limit, limit), cmap=COLOURS)
     bar = figure.colorbar(colours, cax=axes)
     bar.set_label("evidence, in units of the score", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -80,7 +80,7 @@ def write_report(folder: Path, data: Any, split: str) -> Path:
         traits=[(trait, [e for e in entries if e["trait"] == trait], _picture(heatmaps / f"average_{trait}.png"))
                 for trait in dict.fromkeys(entry["trait"] for entry in entries)],
         method=entries[0]["method"] if entries else "",
-        truth={name: _intervals(heatmaps / f"{name}.csv") for name in ("evidence", "faithfulness", "sanity")},
+        truth={name: _intervals(heatmaps / f"{name}.csv") for name in ("cues", "faithfulness", "sanity")},
         sounds={name: _base64(sound) for name, sound in sounds.items() if sound},
     )  # fmt: skip
     path = folder / "report.html"
@@ -100,9 +100,9 @@ def _entries(heatmaps: Path, data: Any, split: str) -> list[dict[str, Any]]:
     entries = pd.read_csv(heatmaps / "index.csv").to_dict("records")
     for entry in entries:
         clip = data.clips(split).index.get_loc(entry["clip"])
-        place, waveform = data.place(split, clip, entry["segment"]), data.waveform(split, clip)
+        coordinates, waveform = data.coordinates(split, clip, entry["segment"]), data.waveform(split, clip)
         boxes = panels(3 if waveform is None else 4)
-        timed = boxes if any(axis.name == "time" for axis in place.axes) else boxes[: waveform is not None]
+        timed = boxes if any(axis.name == "time" for axis in coordinates.axes) else boxes[: waveform is not None]
         left, _, right, _ = boxes[-2]
         entry["middle"] = 100 * ((left + right) / 2 * SHAPE - 0.5) / (SHAPE - 1)
         entry["boxes"] = [[round(float(edge), 4) for edge in box] for box in timed]
@@ -152,7 +152,7 @@ def _courses(path: Path) -> list[dict[str, Any]]:
         return []
     drawn = []
     for source, clips in table.groupby(source_id, sort=False):
-        scores = {t: (clips[t].mean(), clips[t].std(ddof=0) if len(clips) > 1 else clips[f"{t}_spread"].iloc[0])
+        scores = {t: (clips[t].mean(), clips[t].std(ddof=0) if len(clips) > 1 else clips[f"{t}_std"].iloc[0])
                   for t in traits}  # fmt: skip
         lines = {trait: np.stack([np.arange(len(clips)) + 1, clips[trait].to_numpy()], axis=1) for trait in traits}
         chart = _chart(lines) if len(clips) > 1 and clips[traits].notna().all(axis=None) else {}

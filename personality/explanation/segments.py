@@ -12,7 +12,7 @@ BATCH = 16  # segments that are explained at the same time
 
 
 class Explained(NamedTuple):
-    """One segment and the evidence in it for every trait."""
+    """One segment and the attribution in it for every trait."""
 
     inputs: np.ndarray
     """`(channels, *space)` before it was normalised."""
@@ -30,9 +30,9 @@ def explain(
     for start in range(0, len(segments), BATCH):
         clips, places = segments[start : start + BATCH].T
         inputs, raw = read(model, data, split, segments[start : start + BATCH])
-        evidence = method(model, inputs)
-        maps = cam.resize(evidence.maps, tuple(inputs.shape[2:])).cpu().numpy()
-        for clip, place, *found in zip(clips, places, raw, maps, evidence.bias.cpu().numpy(), strict=True):
+        attribution = method(model, inputs)
+        maps = cam.resize(attribution.maps, tuple(inputs.shape[2:])).cpu().numpy()
+        for clip, place, *found in zip(clips, places, raw, maps, attribution.bias.cpu().numpy(), strict=True):
             explained[int(clip), int(place)] = Explained(*found)
     return explained
 
@@ -40,6 +40,6 @@ def explain(
 def read(model: LightningModule, data: Any, split: str, segments: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Read segments, given as rows `(clip, segment)`: as the model sees them, on its device, and as they were."""
     clips, places = segments.T
-    sample, rows = data.fetch(split, clips), np.arange(len(clips))
-    inputs = data.normalise(data.transfer_batch_to_device(sample, model.device, 0)).inputs
-    return inputs[rows, places], data.cut(sample).inputs[rows, places].cpu().numpy()
+    batch, rows = data.fetch(split, clips), np.arange(len(clips))
+    inputs = data.normalise(data.transfer_batch_to_device(batch, model.device, 0)).inputs
+    return inputs[rows, places], data.crop(batch).inputs[rows, places].cpu().numpy()

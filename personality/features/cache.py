@@ -3,7 +3,7 @@
     <folder>/<hash of cache.json>/
         cache.json     how the features were made, and of which clips
         inputs.npy     (clips, segments, channels, *space)
-        ledger.npy     (clips,) records: the extras, why the clip failed, a checksum, how many segments it has
+        ledger.npy     (clips,) records: the extra_arrays, why the clip failed, a checksum, how many segments it has
         failures.csv   the clips that are left out, and why; appears when no clip is missing
 
 Three rules keep it whole, whenever and wherever a process is killed. A file or folder appears complete or not at all. A
@@ -37,7 +37,7 @@ from personality.features.workers import computed
 log = logging.getLogger(__name__)
 
 Extract = Callable[[Any], Mapping[str, np.ndarray]]
-"""From a clip's source to its `inputs`, (segments, channels, *space) of as many segments as it has, and its extras."""
+"""From a clip's source to its `inputs`, (segments, channels, *space) and its extra arrays."""
 
 MARKS = [("reason", "S400"), ("checksum", "<u4"), ("segments", "<i4")]
 """How a record ends. A clip is missing while `segments` is negative: so is half a number, for its sign comes last."""
@@ -53,7 +53,7 @@ class FeatureCache:
         clips: The clips' names, in the order of the rows.
         row: `(segments, channels, *space)` of a clip.
         dtype: Of the inputs.
-        extras: Shape and dtype of each further array that belongs to a clip.
+        extra_arrays: Shape and dtype of each further array that belongs to a clip.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -70,13 +70,13 @@ class FeatureCache:
         clips: Sequence[str],
         row: Sequence[int],
         dtype: str = "float32",
-        extras: Mapping[str, tuple[tuple[int, ...], str]] | None = None,
+        extra_arrays: Mapping[str, tuple[tuple[int, ...], str]] | None = None,
     ) -> None:
         if not len(clips):
             raise ValueError(f"Got no clips for the features in {folder}: expected at least one; is the split empty?")
-        extras = dict(extras or {})
+        extra_arrays = dict(extra_arrays or {})
         self.clips, self.shape, self.dtype = list(clips), (len(clips), *row), np.dtype(dtype)
-        self.record = np.dtype([(name, kind, shape) for name, (shape, kind) in extras.items()] + MARKS)
+        self.record = np.dtype([(name, kind, shape) for name, (shape, kind) in extra_arrays.items()] + MARKS)
         try:
             parameters = json.loads(json.dumps(parameters, sort_keys=True))
         except TypeError as error:
@@ -84,7 +84,7 @@ class FeatureCache:
                 f"Got the parameters {parameters}: {error}. Expected numbers, strings, lists and dicts, so that "
                 "cache.json can say how the features were made."
             ) from error
-        identity = {"parameters": parameters, "row": [*row], "dtype": self.dtype.name, "extras": extras}
+        identity = {"parameters": parameters, "row": [*row], "dtype": self.dtype.name, "extra_arrays": extra_arrays}
         self.description = json.dumps({**identity, "clips": self.clips}, indent=1)
         self.folder = Path(folder) / hashlib.sha256(self.description.encode()).hexdigest()[:10]
 
@@ -250,7 +250,9 @@ def _write(folder: Path, row: int, features: Mapping[str, np.ndarray] | None = N
     if features is not None:
         rooms = {"inputs": values, **{name: record[name] for name, *_ in ledger.dtype.descr[: -len(MARKS)]}}
         if features.keys() != rooms.keys():
-            raise ValueError(f"Got {[*features]} from extract: expected {[*rooms]}; give the cache the same extras.")
+            raise ValueError(
+                f"Got {[*features]} from extract: expected {[*rooms]}; give the cache the same extra_arrays."
+            )
         for name, room in rooms.items():
             _lay(name, features[name], room)
         record["segments"] = len(features["inputs"])

@@ -1,4 +1,4 @@
-"""Networks that score traits. Each is a head on a trunk, and any of them takes any input."""
+"""Networks that score traits. Each is a head on a backbone, and any of them takes any input."""
 
 from personality.models.base import TraitRegressor
 from personality.models.cam_cnn import CamCNN

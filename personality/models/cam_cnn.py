@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from personality.models.backbones import build_backbone
 from personality.models.base import TraitRegressor
-from personality.models.trunks import build_trunk
 
 
 class GlobalAveragePool(nn.Module):
@@ -18,13 +18,13 @@ class GlobalAveragePool(nn.Module):
 
 
 class CamCNN(TraitRegressor):
-    """Trunk > global average pool > linear (Zhou et al. 2016; for traits from sound, Hayat et al. 2019).
+    """Backbone > global average pool > linear (Zhou et al. 2016; for traits from sound, Hayat et al. 2019).
 
     The score is a weighted mean of the last maps, so the same weights without the mean show where it comes from.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
         **training: See `TraitRegressor`.
     """
 
@@ -33,9 +33,9 @@ class CamCNN(TraitRegressor):
     def __init__(
         self,
         input_shape: Sequence[int],
-        trunk: str | None = None,
+        backbone: str | None = None,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        self.assemble(build_trunk(input_shape, trunk, self.width, self.batch_norm), GlobalAveragePool())
+        self.assemble(build_backbone(input_shape, backbone, self.width, self.batch_norm), GlobalAveragePool())

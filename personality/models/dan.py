@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from personality.models.backbones import build_backbone, last_convolution, output_shape
 from personality.models.base import TraitRegressor
-from personality.models.trunks import build_trunk, last_convolution, output_shape
 
 
 class DescriptorPool(nn.Module):
@@ -33,14 +33,14 @@ class DescriptorPool(nn.Module):
 
 
 class DAN(TraitRegressor):
-    """Trunk > max and average descriptors > linear > sigmoid (Zhang, Zhang, Wei and Wu 2016).
+    """Backbone > max and average descriptors > linear > sigmoid (Zhang, Zhang, Wei and Wu 2016).
 
-    With the VGG-Face trunk it has 14.7 million parameters instead of 134. Its maps are those of the last convolution;
-    the trunk's last pooling belongs to the head, so that explanations have the finer grid.
+    With VGG-Face as its backbone it has 14.7 million parameters instead of 134. Its maps are those of the last
+    convolution; the last pooling belongs to the head, so that explanations have the finer grid.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
         plus: DAN+, which takes the two descriptors of the last but one convolution as well.
         scale: Length of every descriptor; above 1 lets a network that starts from scratch learn faster.
         dropout: Share of the descriptors' numbers that training leaves out.
@@ -50,7 +50,7 @@ class DAN(TraitRegressor):
     def __init__(
         self,
         input_shape: Sequence[int],
-        trunk: str | None = None,
+        backbone: str | None = None,
         plus: bool = False,
         scale: float = 1.0,
         dropout: float = 0.0,
@@ -58,18 +58,18 @@ class DAN(TraitRegressor):
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        layers = build_trunk(input_shape, trunk, self.width, self.batch_norm)
+        layers = build_backbone(input_shape, backbone, self.width, self.batch_norm)
         last = last_convolution(layers)
         pools = [place for place, layer in enumerate(layers) if place > last and "Pool" in type(layer).__name__]
         end = pools[0] if pools else len(layers)
         describe = DescriptorPool(scale)
         if plus:
-            features: nn.Module = LastTwo(layers[:last], layers[last:end])
+            body: nn.Module = LastTwo(layers[:last], layers[last:end])
             (channels, *_) = output_shape(layers[:last], input_shape[1:])
             pool: nn.Module = DescribeBoth(channels, layers[end:], describe)
         else:
-            features, pool = layers[:end], nn.Sequential(layers[end:], describe)
-        self.assemble(features, nn.Sequential(pool, nn.Dropout(dropout)), nn.Sigmoid())
+            body, pool = layers[:end], nn.Sequential(layers[end:], describe)
+        self.assemble(body, nn.Sequential(pool, nn.Dropout(dropout)), nn.Sigmoid())
 
 
 class LastTwo(nn.Module):

@@ -5,18 +5,18 @@ from typing import Any
 
 from torch import nn
 
+from personality.models.backbones import build_backbone, output_shape
 from personality.models.base import TraitRegressor
-from personality.models.trunks import build_trunk, output_shape
 
 
 class RegularCNN(TraitRegressor):
-    """Trunk > flatten > fully connected 4096 > fully connected 4096 > linear (VGG; Hayat et al. 2019).
+    """Backbone > flatten > fully connected 4096 > fully connected 4096 > linear (VGG; Hayat et al. 2019).
 
     On portraits it is VGG-Face with five outputs, 134.28 million parameters.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        trunk: A name of `personality.models.trunks.TRUNKS`; by default what fits the input.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
         hidden: Sizes of the fully connected layers; empty for none, as the original has it on the raw-wav FFT.
         dropout: Share of the numbers into each fully connected layer, the last included, that training leaves out.
         **training: See `TraitRegressor`.
@@ -25,16 +25,16 @@ class RegularCNN(TraitRegressor):
     def __init__(
         self,
         input_shape: Sequence[int],
-        trunk: str | None = None,
+        backbone: str | None = None,
         hidden: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         self.save_hyperparameters()
-        features = build_trunk(input_shape, trunk, self.width, self.batch_norm)
-        (size,) = output_shape(nn.Flatten(), output_shape(features, input_shape[1:]))
+        convolutions = build_backbone(input_shape, backbone, self.width, self.batch_norm)
+        (size,) = output_shape(nn.Flatten(), output_shape(convolutions, input_shape[1:]))
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(dropout)]
         for wanted in hidden:
             layers += [nn.Linear(size, size := round(wanted * self.width)), nn.ReLU(), nn.Dropout(dropout)]
-        self.assemble(features, nn.Sequential(*layers))
+        self.assemble(convolutions, nn.Sequential(*layers))

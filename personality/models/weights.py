@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 Layers = dict[str, dict[str, Tensor]]
 """Layer by layer what it learnt (`weight`, `bias`, ...), in the order in which an input meets them."""
 
-TRUNK = ("conv", "norm")  # how the names of a trunk's layers begin; the others are fully connected
+TRUNK = ("conv", "norm")  # how the names of a backbone's layers begin; the others are fully connected
 VGGISH = {"0": "conv1", "3": "conv2", "6": "conv3_1", "8": "conv3_2", "11": "conv4_1", "13": "conv4_2"}
 LEARNT = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 
 
 def load_weights(model: Any, source: str, sha256: str | None = None) -> list[str]:
-    """Fill a model's trunk from a file, and as many of its fully connected layers as fit, beginning with the first.
+    """Fill a model's backbone from a file, and as many of its fully connected layers as fit, beginning with the first.
 
     The layer that makes the scores stays as it is. Either all is taken or, after an error, nothing.
 
@@ -57,9 +57,9 @@ def load_weights(model: Any, source: str, sha256: str | None = None) -> list[str
     """
     path = _fetch(source, sha256)
     found = read_weights(path)
-    wanted = {name.split(".")[-1]: dict(layer.state_dict()) for name, layer in model.features.named_modules()}
+    wanted = {name.split(".")[-1]: dict(layer.state_dict()) for name, layer in model.backbone.named_modules()}
     wanted = {name: tensors for name, tensors in wanted.items() if name.startswith(TRUNK)}
-    _check_trunk(path, {name: tensors for name, tensors in found.items() if name.startswith(TRUNK)}, wanted)
+    _check_backbone(path, {name: tensors for name, tensors in found.items() if name.startswith(TRUNK)}, wanted)
 
     head = {name: layer for name, layer in model.head.named_modules() if isinstance(layer, nn.Linear)}
     left = [f"head.{name}" for name in head]
@@ -81,7 +81,7 @@ def load_weights(model: Any, source: str, sha256: str | None = None) -> list[str
 def read_weights(path: Path) -> Layers:
     """Read a file of any of the formats above as PyTorch arranges weights.
 
-    Layers of the trunk bear the names of `personality.models.trunks` (`conv1_1`, `norm1_1`), fully connected ones
+    Layers of the backbone bear the names of `personality.models.backbones` (`conv1_1`, `norm1_1`), fully connected ones
     those of the file.
 
     Raises:
@@ -169,18 +169,18 @@ def _channels_first(layers: Layers) -> Layers:
     return layers
 
 
-def _check_trunk(path: Path, found: Layers, wanted: Layers) -> None:
+def _check_backbone(path: Path, found: Layers, wanted: Layers) -> None:
     """Refuse the weights of another network."""
     got, expected = ([name for name in layers if name.startswith("conv")] for layers in (found, wanted))
     if set(got) != set(expected):
         raise ValueError(
             f"{path} holds the convolutions {', '.join(got) or 'none'}; expected {', '.join(expected) or 'none'}. "
-            "It belongs to another network: choose its own with model.trunk, or another file with model.weights."
+            "It belongs to another network: choose its own with model.backbone, or another file with model.weights."
         )
     if found.keys() != wanted.keys():
         normalised = len(found) > len(got)
         raise ValueError(
-            f"{path} holds a trunk {'with' if normalised else 'without'} batch normalisation; expected one "
+            f"{path} holds a backbone {'with' if normalised else 'without'} batch normalisation; expected one "
             f"{'without' if normalised else 'with'}. Set model.batch_norm={str(normalised).lower()}."
         )
     for name, tensors in wanted.items():

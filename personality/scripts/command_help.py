@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-OURS = ("corpus", "input_shape", "targets", "extract", "kept", "extras", "dtype", "seed")
+OURS = ("corpus", "input_shape", "targets", "extract", "kept", "extra_arrays", "dtype", "seed")
 """Parameters that one part hands to another, and nobody on the command line."""
 WIDTH, MARGIN = 118, 35
 

@@ -30,8 +30,8 @@ def main(config: DictConfig) -> float:
     data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
     model = instantiate(config.model, input_shape=data.input_shape, targets=data.targets, _convert_="all")
     settings: Any = OmegaConf.to_container(config, resolve=True)
-    model.recipe = {part: settings[part] for part in ("corpus", "data", "model")}
-    model.recipe["data"]["targets"] = [*data.targets]
+    model.config = {part: settings[part] for part in ("corpus", "data", "model")}
+    model.config["data"]["targets"] = [*data.targets]
     if config.compile:
         model.compile()
     trainer = instantiate(config.trainer, _convert_="all")

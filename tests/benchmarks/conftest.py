@@ -19,9 +19,11 @@ def as_in_training():
 
 @pytest.fixture(scope="session")
 def spectrograms(tmp_path_factory):
-    return synthetic(ClipSpectrogram, tmp_path_factory.mktemp("spectrograms"), train=256, draw=6)
+    return synthetic(ClipSpectrogram, tmp_path_factory.mktemp("spectrograms"), train=256, train_segments=6)
 
 
 @pytest.fixture(scope="session")
 def portraits(tmp_path_factory):
-    return synthetic(FaceFrames, tmp_path_factory.mktemp("portraits"), train=256, frames=4, size=96, crop=88, draw=2)
+    return synthetic(
+        FaceFrames, tmp_path_factory.mktemp("portraits"), train=256, frames=4, size=96, crop=88, train_segments=2
+    )

@@ -36,17 +36,19 @@ class Rows(Corpus):
         return pd.DataFrame(labels, pd.Index(names, name="clip"), TRAITS).assign(path="none.mp4")
 
 
-def numbers(source, shape, dtype, extras, **_):
+def numbers(source, shape, dtype, extra_arrays, **_):
     """Features of the kind that a data module keeps."""
     random = np.random.default_rng(0)
     inputs = random.integers(0, 255, shape, np.uint8) if dtype == "uint8" else random.normal(size=shape)
-    return {"inputs": inputs.astype(dtype), **{name: np.ones(*room) for name, room in extras.items()}}
+    return {"inputs": inputs.astype(dtype), **{name: np.ones(*room) for name, room in extra_arrays.items()}}
 
 
 def synthetic(kind, cache, train=64, val=16, test=16, **words):
     """A data module of a kind over such clips, ready."""
     data = kind(Rows({"train": train, "val": val, "test": test}), cache=str(cache), processes=0, **words)
-    data.extract = partial(numbers, shape=data.kept, dtype=data.dtype, extras=data.extras, **data.extract.keywords)
+    data.extract = partial(
+        numbers, shape=data.stored_shape, dtype=data.dtype, extra_arrays=data.extra_arrays, **data.extract.keywords
+    )
     data.prepare_data()
     data.setup()
     return data

@@ -20,7 +20,7 @@ def batch():
 
 
 def by_captum(model, batch):
-    net = torch.nn.Sequential(model.features, model.head)
+    net = torch.nn.Sequential(model.backbone, model.head)
     method = captum.attr.LayerGradCam(net, net[0])
     return [method.attribute(batch, target=trait) for trait in range(5)]
 
@@ -60,5 +60,5 @@ def test_maps_of_100_spectrograms(benchmark, model, batch, way):
 def test_from_maps_that_validation_already_has(benchmark, model, batch):
     benchmark.group = "maps of 100 spectrograms, five traits"
     with torch.no_grad():
-        activations = model.features(batch)
+        activations = model.backbone(batch)
         benchmark.pedantic(cam.class_activation_of, args=(model, activations), rounds=20, warmup_rounds=2)

@@ -34,7 +34,7 @@ class Held(Callback):
 @pytest.mark.parametrize("clips", [100, 300, 1000])
 def test_an_epoch_of(benchmark, tmp_path, clips):
     benchmark.group = "an epoch of so many clip spectrograms"
-    data = synthetic(ClipSpectrogram, tmp_path, train=clips, draw=6)
+    data = synthetic(ClipSpectrogram, tmp_path, train=clips, train_segments=6)
 
     def run():
         trainer = Trainer(accelerator="cpu", max_epochs=1, limit_val_batches=0, **QUIET)

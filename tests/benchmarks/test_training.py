@@ -20,7 +20,7 @@ def step_of(model, **words):
 
     def step(batch):
         scores = model(batch.inputs.flatten(0, 1)).unflatten(0, batch.inputs.shape[:2])
-        loss = (scores - batch.traits[:, None]).square().mean()
+        loss = (scores - batch.labels[:, None]).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -48,7 +48,7 @@ class BareSteps(Callback):
 
 def batches_of(data, size, clips):
     data.trainer = None
-    return [data.normalise(data.fetch("train", range(n, n + size), data.draw)) for n in range(0, clips, size)]
+    return [data.normalise(data.fetch("train", range(n, n + size), data.train_segments)) for n in range(0, clips, size)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,8 +76,8 @@ def test_four_epochs_of_256_clips_beside_a_bare_loop(benchmark, request, kind):
 @pytest.mark.parametrize(
     ("kind", "build", "words"),
     [
-        ("ClipSpectrogram", CamCNN, {"draw": 3}),
-        ("ClipSpectrogram", RegularCNN, {"draw": 3}),
+        ("ClipSpectrogram", CamCNN, {"train_segments": 3}),
+        ("ClipSpectrogram", RegularCNN, {"train_segments": 3}),
         ("SummarySpectrogram", CamCNN, {}),
         ("SummarySpectrogram", RegularCNN, {}),
         ("RawWavFFT", CamCNN, {}),

@@ -49,7 +49,7 @@ def test_a_clip_is_in_the_split_that_lists_it(root, split, caplog):
     assert clips[list(TRAITS)].to_numpy().dtype == np.float64
     assert clips["openness"].between(0, 1).all()
     assert not caplog.records
-    assert corpus.evidence() is None
+    assert corpus.cues() is None
 
 
 def test_what_has_no_partner_is_listed_once(root, caplog):

@@ -62,7 +62,7 @@ def test_files_are_what_people_upload(clips):
 def test_labels_and_strengths_are_those_of_the_cast(corpus, clips):
     expected = cast((6, 3, 3), seed=0)
     pd.testing.assert_frame_equal(clips[list(TRAITS)].sort_index(), expected[list(TRAITS)].sort_index())
-    for (clip, cue), rows in corpus.evidence().groupby(["clip", "cue"]):
+    for (clip, cue), rows in corpus.cues().groupby(["clip", "cue"]):
         assert rows["strength"].to_numpy() == pytest.approx(expected.loc[clip, cue], abs=1e-4)
 
 
@@ -169,7 +169,7 @@ def test_each_trait_has_a_cue_of_its_own_among_meaningless_ones(cues):
 
 
 def test_evidence_is_complete_and_possible(corpus, clips):
-    evidence = corpus.evidence()
+    evidence = corpus.cues()
     assert list(evidence) == (
         [
             "clip",
@@ -225,7 +225,7 @@ def test_a_tone_keeps_to_its_band_and_its_level(tone):
 
 def test_tones_are_heard_when_and_as_loud_as_the_evidence_says(corpus, clips):
     """A tone's waveform is known: matched with the file at a moment, it tells the tone's level, however one speaks."""
-    evidence = corpus.evidence().query("modality == 'sound'")
+    evidence = corpus.cues().query("modality == 'sound'")
     late = round(0.03 * RATE)  # an AAC decoder may begin with what its encoder had to look ahead: 1,024 samples
     for clip, path in clips["path"].items():
         sound = np.pad(read_waveform(path, RATE), late)

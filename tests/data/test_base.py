@@ -82,7 +82,7 @@ def test_features_are_computed_once(corpus, tmp_path):
     data = ready(ClipSpectrogram(corpus, cache=tmp_path, processes=0))
     before = stamps(tmp_path)
     assert len(before) == 3 * 4
-    ready(ClipSpectrogram(corpus, cache=tmp_path, processes=0, batch_size=1, normalise="none", draw=2))
+    ready(ClipSpectrogram(corpus, cache=tmp_path, processes=0, batch_size=1, normalise="none", train_segments=2))
     assert stamps(tmp_path) == before
     assert data.caches["val"].complete
 
@@ -100,7 +100,7 @@ def test_features_are_computed_once(corpus, tmp_path):
 )
 def test_other_features_lie_elsewhere(corpus, kind, one, other):
     assert kind(corpus, **one).open("val").folder != kind(corpus, **other).open("val").folder
-    assert kind(corpus, **one).open("val").folder == kind(corpus, batch_size=3, draw=1).open("val").folder
+    assert kind(corpus, **one).open("val").folder == kind(corpus, batch_size=3, train_segments=1).open("val").folder
 
 
 def test_files_of_the_same_names_with_other_bytes_have_other_features(shelf, record, tone):
@@ -123,12 +123,12 @@ def test_the_mean_is_that_of_the_training_labels(corpus):
     np.testing.assert_allclose(data.target_mean, labels.mean(0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("draw", [1, 2, 4, 5])
-def test_only_real_segments_are_drawn_each_at_most_once(shelf, record, tone, loading, draw):
+@pytest.mark.parametrize("train_segments", [1, 2, 4, 5])
+def test_only_real_segments_are_drawn_each_at_most_once(shelf, record, tone, loading, train_segments):
     clips = [record(f"{n}.wav", tone(440, 0, 9, seconds=n) + 1e-3 * n) for n in (1, 2, 4)]
     data = ready(ClipSpectrogram(shelf({"train": clips}), segments=4, **loading))
-    whole, drawn = data.fetch("train", [0, 1, 2]), data.fetch("train", [0, 1, 2], draw)
-    count = min(draw, 4)
+    whole, drawn = data.fetch("train", [0, 1, 2]), data.fetch("train", [0, 1, 2], train_segments)
+    count = min(train_segments, 4)
     assert drawn.inputs.shape == (3, count, 1, 96, 64)
     assert drawn.segments.tolist() == [min(real, count) for real in (1, 2, 4)]
     for clip in range(3):
@@ -184,7 +184,10 @@ def same(one, other):
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(ClipSpectrogram, {"segments": 4, "draw": 2}), (FaceFrames, {"frames": 4, "size": 32, "draw": 2})],
+    [
+        (ClipSpectrogram, {"segments": 4, "train_segments": 2}),
+        (FaceFrames, {"frames": 4, "size": 32, "train_segments": 2}),
+    ],
 )
 def test_batches_follow_from_seed_and_epoch(corpus, loading, tmp_path, kind, words):
     first, again, other = (fitted(kind(corpus, **words, **loading, seed=seed), tmp_path) for seed in (5, 5, 6))
@@ -202,14 +205,14 @@ def test_batches_follow_from_seed_and_epoch(corpus, loading, tmp_path, kind, wor
     assert first["val"][0][1].shape[1] == 4
 
 
-@pytest.mark.parametrize("draw", [None, 2])
-def test_features_kept_on_the_device_are_those_of_the_disk(corpus, loading, draw):
+@pytest.mark.parametrize("train_segments", [None, 2])
+def test_features_kept_on_the_device_are_those_of_the_disk(corpus, loading, train_segments):
     found = []
     for on_device in (False, True):
         data = ClipSpectrogram(corpus, segments=4, on_device=on_device, seed=3, **loading)
         data.prepare_data()
         data.setup()
-        found.append(data.fetch("train", [4, 0, 5], draw))
+        found.append(data.fetch("train", [4, 0, 5], train_segments))
     assert torch.equal(found[0].inputs, found[1].inputs)
     assert torch.equal(found[0].segments, found[1].segments)
 
@@ -237,7 +240,7 @@ def test_crops_are_random_and_mirrored_in_training_and_central_else(corpus, load
 
 def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loading, tmp_path):
     """Frames become ramps that grow to the right: how a ramp leans tells the turn, whether it falls, the mirror."""
-    data = FaceFrames(corpus, frames=4, size=40, crop=24, jitter=0.15, normalise="none", **loading)
+    data = FaceFrames(corpus, frames=4, size=40, crop=24, augment=0.15, normalise="none", **loading)
     ramp = torch.arange(100, 140, dtype=torch.uint8)
     data._read = lambda split, rows, chosen: ramp.expand(len(rows), 4, 3, 40, 40)
     batches = fitted(data, tmp_path)
@@ -264,12 +267,12 @@ def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loadin
     ],
 )
 def test_evidence_is_the_table_position_by_position(corpus, loading, kind, words):
-    data, table = ready(kind(corpus, **words, **loading)), corpus.evidence()
+    data, table = ready(kind(corpus, **words, **loading)), corpus.cues()
     table = table[table.modality == ("picture" if kind is FaceFrames else "sound")]
     marked = dict.fromkeys(TRAITS, 0)
     for segment in range(data.input_shape[0]):
-        start, end, axes = data.place("val", 1, segment)
-        masks = data.evidence("val", 1, segment)
+        start, end, axes = data.coordinates("val", 1, segment)
+        masks = data.cues("val", 1, segment)
         assert masks.keys() == set(TRAITS)
         for trait, mask in masks.items():
             expected = np.zeros(data.input_shape[2:], bool)
@@ -292,7 +295,7 @@ def test_evidence_is_the_table_position_by_position(corpus, loading, kind, words
 
 def test_without_planted_evidence_there_is_none(shelf, record, tone, loading):
     data = ready(ClipSpectrogram(shelf({"val": [record("a.wav", tone(440, 0, 9))]}), **loading))
-    assert data.evidence("val", 0, 0) == {}
+    assert data.cues("val", 0, 0) == {}
 
 
 def test_inputs_that_are_not_normalised_are_numbers_that_a_network_takes(corpus, loading):
@@ -304,7 +307,7 @@ def test_inputs_that_are_not_normalised_are_numbers_that_a_network_takes(corpus,
 @pytest.mark.parametrize(
     ("kind", "words", "answer"),
     [
-        (ClipSpectrogram, {"normalise": "patches", "draw": 1}, "alone at each position"),
+        (ClipSpectrogram, {"normalise": "patches", "train_segments": 1}, "alone at each position"),
         (SummarySpectrogram, {"normalise": "patches"}, "alone at each position"),
         (RawWavFFT, {"scale": "mag"}, "a scale among magnitude, log, real, but got 'mag'"),
         (FaceFrames, {"detector": "harr"}, "but got 'harr'"),

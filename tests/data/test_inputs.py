@@ -36,9 +36,9 @@ def test_shape_dtype_and_axes(shelf, record, tone, loading, kind, words, shape, 
     assert sample.inputs.dtype == torch.float32
     assert sample.inputs.isfinite().all()
     assert (sample.segments.tolist(), sample.clip.tolist()) == ([shape[0]], [0])
-    assert (sample.traits.shape, sample.traits.dtype) == ((1, 5), torch.float32)
+    assert (sample.labels.shape, sample.labels.dtype) == ((1, 5), torch.float32)
     for segment in range(shape[0]):
-        start, end, places = data.place("train", 0, segment)
+        start, end, places = data.coordinates("train", 0, segment)
         assert 0 <= start <= end <= 15.4
         assert [axis.name for axis in places] == axes
         assert tuple(len(axis.values) for axis in places) == shape[2:]
@@ -55,17 +55,17 @@ def test_a_tone_is_where_its_time_and_its_frequency_are(shelf, record, tone, loa
     data.setup()
     inputs = data.fetch("train", [0]).inputs[0, :, 0].numpy()
     segment, *_ = np.unravel_index(inputs.argmax(), inputs.shape)
-    place = data.place("train", 0, int(segment))
-    time, frequency = (axis.values for axis in place.axes)
-    assert place.start < end
-    assert place.end > start
+    coordinates = data.coordinates("train", 0, int(segment))
+    time, frequency = (axis.values for axis in coordinates.axes)
+    assert coordinates.start < end
+    assert coordinates.end > start
 
     band = inputs[segment].max(0).argmax()
     neighbours = frequency[[max(band - 1, 0), min(band + 1, len(frequency) - 1)]]
     assert neighbours[0] < hertz < neighbours[1]
     times, levels = [], []
     for number in range(len(inputs)):
-        times += data.place("train", 0, number).axes[0].values.tolist()
+        times += data.coordinates("train", 0, number).axes[0].values.tolist()
         levels += inputs[number, :, band].tolist()
     loud = np.array(times)[np.array(levels) > inputs.max() - 1]  # an octave is 0.7: within half the amplitude or so
     step = time[1] - time[0] + 0.0125  # a position and half a window
@@ -81,7 +81,7 @@ def test_a_tone_is_at_its_frequency_in_the_spectrum(shelf, record, tone, loading
     data.prepare_data()
     data.setup()
     spectrum = data.fetch("train", [0]).inputs[0, 0, 0].numpy()
-    (axis,) = data.place("train", 0, 0).axes
+    (axis,) = data.coordinates("train", 0, 0).axes
     loudest = axis.values[np.abs(spectrum if scale != "log" else np.exp(spectrum)).argmax()]
     assert min(loudest, 4000 - loudest) == pytest.approx(hertz, abs=0.2)  # the real part is there on both sides
 
@@ -98,30 +98,30 @@ def test_the_outline_of_a_waveform_says_when_there_is_sound(shelf, record, tone,
     assert highest.max() == pytest.approx(0.5, abs=0.05)
 
 
-def coloured(place, height=240, width=320):
+def coloured(coordinates, height=240, width=320):
     """A blue patch of 20 pixels around a place, given as shares of height and width, on noise of red and green."""
     frame = np.random.default_rng(0).integers(90, 110, (height, width, 3), dtype=np.uint8)
     frame[..., 2] = 0
-    row, column = round(place[0] * height), round(place[1] * width)
+    row, column = round(coordinates[0] * height), round(coordinates[1] * width)
     frame[row - 10 : row + 10, column - 10 : column + 10] = 0, 0, 255
     return frame
 
 
 @pytest.mark.parametrize("crop", [None, 64])
-@pytest.mark.parametrize("place", [(0.3, 0.7), (0.6, 0.4)])
+@pytest.mark.parametrize("coordinates", [(0.3, 0.7), (0.6, 0.4)])
 @pytest.mark.parametrize("detector", ["whole", "haar"])
-def test_a_patch_of_colour_is_where_the_axes_say(shelf, record, loading, detector, place, crop):
-    clip = record(f"{place}.mp4", frames=[coloured(place)] * 5)
+def test_a_patch_of_colour_is_where_the_axes_say(shelf, record, loading, detector, coordinates, crop):
+    clip = record(f"{coordinates}.mp4", frames=[coloured(coordinates)] * 5)
     data = FaceFrames(shelf({"val": [clip]}), frames=2, size=96, crop=crop, detector=detector, **loading)
     data.prepare_data()
     data.setup()
     sample = data.fetch("val", [0])
     assert (sample.inputs.dtype, sample.inputs.shape) == (torch.uint8, (1, 2, 3, 96, 96))
-    seen = data.cut(sample).inputs[0, 1].float()
+    seen = data.crop(sample).inputs[0, 1].float()
     blue = (seen[2] - seen[0]).numpy() > 100
-    rows, columns = (axis.values for axis in data.place("val", 0, 1).axes)
-    assert rows[blue.any(1)].mean() == pytest.approx(place[0], abs=0.01)
-    assert columns[blue.any(0)].mean() == pytest.approx(place[1], abs=0.01)
+    rows, columns = (axis.values for axis in data.coordinates("val", 0, 1).axes)
+    assert rows[blue.any(1)].mean() == pytest.approx(coordinates[0], abs=0.01)
+    assert columns[blue.any(0)].mean() == pytest.approx(coordinates[1], abs=0.01)
     assert np.ptp(rows[blue.any(1)]) == pytest.approx(20 / 240, abs=0.02)
 
 
@@ -133,5 +133,5 @@ def test_a_frame_is_shown_at_its_time(shelf, record, loading):
     data.setup()
     inputs = data.fetch("val", [0]).inputs[0].float()
     for segment in range(4):
-        start, end, _ = data.place("val", 0, segment)
+        start, end, _ = data.coordinates("val", 0, segment)
         assert start == end == pytest.approx(inputs[segment].mean().item() / 12 / 5, abs=0.1)

@@ -6,12 +6,12 @@ import torch
 
 from personality.data import ClipSpectrogram, FaceFrames
 from personality.data.face_frames import MEAN
-from personality.traits import Sample
+from personality.traits import Batch
 
 
 def batch(inputs, segments):
     count = len(inputs)
-    return Sample(torch.as_tensor(inputs), torch.zeros(count, 5), torch.tensor(segments), torch.arange(count))
+    return Batch(torch.as_tensor(inputs), torch.zeros(count, 5), torch.tensor(segments), torch.arange(count))
 
 
 def padded(segments=(5, 3, 1)):
@@ -88,7 +88,7 @@ def test_what_cannot_be_normalised_so_is_refused(shelf):
     ("words", "message"),
     [
         ({"batch_size": 0}, "Got batch_size 0: expected at least 1"),
-        ({"draw": 0}, "Got draw 0: expected at least 1"),
+        ({"train_segments": 0}, "Got train_segments 0: expected at least 1"),
         ({"segments": 0}, "Got segments 0: expected at least 1"),
     ],
 )
@@ -100,5 +100,5 @@ def test_numbers_below_1_are_refused(shelf, words, message):
 def test_a_crop_larger_than_its_frame_is_refused(shelf):
     with pytest.raises(ValueError, match=r"Got a crop of 64 pixels from frames of 48: expected no more"):
         FaceFrames(shelf({}), size=48, crop=64)
-    with pytest.raises(ValueError, match=r"Got a jitter but no crop"):
-        FaceFrames(shelf({}), size=48, jitter=0.1)
+    with pytest.raises(ValueError, match=r"Got a augment but no crop"):
+        FaceFrames(shelf({}), size=48, augment=0.1)

@@ -32,12 +32,12 @@ def test_timid_scores_are_known_by_slope_and_deviation(predictions):
 
 
 def test_rescaled_scores_have_slope_one_and_no_bias_where_they_learnt_it(predictions):
-    rescaled = rescale(predictions.assign(openness_spread=0.1), predictions)
+    rescaled = rescale(predictions.assign(openness_std=0.1), predictions)
     found = calibration(rescaled, resamples=50).set_index(["measure", "target"]).value
     np.testing.assert_allclose(found["slope"], 1)
     np.testing.assert_allclose(found["bias"], 0, atol=1e-12)
     slope = stats.linregress(predictions.openness, predictions.openness_label).slope
-    np.testing.assert_allclose(rescaled.openness_spread, 0.1 * slope)
+    np.testing.assert_allclose(rescaled.openness_std, 0.1 * slope)
 
 
 def test_rescaling_learns_from_validation_clips_alone(predictions):

@@ -29,9 +29,9 @@ def refusal(path, labels=None):
 
 
 def test_what_is_written_is_read_again(tmp_path, predictions):
-    predictions = predictions.assign(segments=15, openness_spread=0.01, interview=0.25)
+    predictions = predictions.assign(segments=15, openness_std=0.01, interview=0.25)
     predictions.iloc[3, :5] = np.nan
-    predictions.loc[predictions.index[3], ["interview", "openness_spread"]] = np.nan
+    predictions.loc[predictions.index[3], ["interview", "openness_std"]] = np.nan
     write_predictions(tmp_path / "predictions.csv", predictions.sample(frac=1, random_state=0))
     again = read_predictions(tmp_path / "predictions.csv")
     assert list(again)[:6] == [*TRAITS, "interview"]

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from personality.evaluation import SaveResults, read_predictions, read_traits
-from personality.traits import TRAITS, Sample
+from personality.traits import TRAITS, Batch
 
 SCORES = list(TRAITS)
 
@@ -28,12 +28,12 @@ class Split(LightningDataModule):
     def clips(self, split: str) -> pd.DataFrame:
         return self.tables[split]
 
-    def samples(self, split: str) -> list[Sample]:
+    def samples(self, split: str) -> list[Batch]:
         labels = torch.tensor(self.clips(split)[SCORES].to_numpy(), dtype=torch.float32)
         noise = torch.randn(len(labels), 3, 5, generator=torch.Generator().manual_seed(0)) * 0.05
         inputs = labels.nan_to_num(0.5).unsqueeze(1) + noise
         return [
-            Sample(inputs[row], labels[row], 1 + row % 3, row) for row in range(1, len(labels))
+            Batch(inputs[row], labels[row], 1 + row % 3, row) for row in range(1, len(labels))
         ]  # row 0 cannot be read
 
     def val_dataloader(self):
@@ -98,8 +98,8 @@ def test_files_hold_what_the_model_scored(tmp_path, train, labels, batch_size, c
         clip, real = predictions.loc[labels.index[sample.clip]], sample.inputs[: sample.segments].numpy()
         assert clip["segments"] == sample.segments
         np.testing.assert_allclose(clip[SCORES].to_numpy(float), real.mean(0), atol=1e-6)
-        np.testing.assert_allclose(clip[[f"{t}_spread" for t in TRAITS]].to_numpy(float), real.std(0), atol=1e-6)
-        np.testing.assert_allclose(clip[[f"{t}_label" for t in TRAITS]].to_numpy(float), sample.traits, atol=1e-6)
+        np.testing.assert_allclose(clip[[f"{t}_std" for t in TRAITS]].to_numpy(float), real.std(0), atol=1e-6)
+        np.testing.assert_allclose(clip[[f"{t}_label" for t in TRAITS]].to_numpy(float), sample.labels, atol=1e-6)
     pd.testing.assert_frame_equal(read_traits(tmp_path / "labels_train.csv"), train.sort_index())
 
     results = pd.read_csv(tmp_path / "results_test.csv")

@@ -29,8 +29,8 @@ def inputs(shape: tuple[int, ...]) -> torch.Tensor:
 @pytest.mark.parametrize("method", cam.METHODS.values(), ids=cam.METHODS)
 def test_map_and_bias_add_up_to_the_score(method, shape):
     model = randomised(CamCNN(shape, width=0.05)).eval()
-    evidence = method(model, inputs(shape))
-    assert torch.allclose(evidence.maps.flatten(2).mean(2) + evidence.bias, model(inputs(shape)), atol=1e-12)
+    attribution = method(model, inputs(shape))
+    assert torch.allclose(attribution.maps.flatten(2).mean(2) + attribution.bias, model(inputs(shape)), atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
@@ -46,15 +46,15 @@ def test_on_a_cam_cnn_three_methods_are_the_same_exact_map(shape):
 @pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM, (1, 3, 64, 64)])
 def test_on_dan_hirescam_is_the_exact_share_of_every_position(shape, plus):
     model = randomised(DAN(shape, width=0.05, plus=plus)).eval()
-    evidence = cam.hirescam(model, inputs(shape))
-    assert torch.allclose(evidence.bias, model.head.linear.bias.expand(3, -1), atol=1e-12)
-    assert torch.allclose(torch.sigmoid(evidence.score), model(inputs(shape)), atol=1e-12)
-    assert evidence.maps.abs().max() > 0
+    attribution = cam.hirescam(model, inputs(shape))
+    assert torch.allclose(attribution.bias, model.head.linear.bias.expand(3, -1), atol=1e-12)
+    assert torch.allclose(torch.sigmoid(attribution.score), model(inputs(shape)), atol=1e-12)
+    assert attribution.maps.abs().max() > 0
 
 
 def test_dan_agrees_with_the_formula_of_its_decomposition():
     model = randomised(DAN(SPECTROGRAM, width=0.05)).eval()
-    activations = model.features(inputs(SPECTROGRAM)).flatten(2).detach()
+    activations = model.backbone(inputs(SPECTROGRAM)).flatten(2).detach()
     highest, where = activations.max(2)
     mean, positions = activations.mean(2), activations.shape[2]
     for_max, for_mean = model.head.linear.weight.chunk(2, dim=1)
@@ -67,13 +67,13 @@ def test_dan_agrees_with_the_formula_of_its_decomposition():
 
 def test_a_regular_cnn_keeps_the_share_of_its_biases_apart():
     model = randomised(RegularCNN(SPECTROGRAM, width=0.02)).eval()
-    evidence = cam.hirescam(model, inputs(SPECTROGRAM))
+    attribution = cam.hirescam(model, inputs(SPECTROGRAM))
     score = model(inputs(SPECTROGRAM))
     biases = [layer.bias for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)]
     for trait in range(5):
         gradients = torch.autograd.grad(score[0, trait], biases, retain_graph=True)
         share = sum((bias * gradient).sum() for bias, gradient in zip(biases, gradients, strict=True))
-        assert evidence.bias[0, trait] == pytest.approx(share.item(), abs=1e-12)
+        assert attribution.bias[0, trait] == pytest.approx(share.item(), abs=1e-12)
 
 
 def test_a_linear_model_owes_its_score_to_input_times_weight():
@@ -96,7 +96,7 @@ def test_maps_equal_those_of_torchcam(theirs, build, shape):
     method = {"CAM": cam.class_activation, "GradCAM": cam.grad_cam, "LayerCAM": cam.layer_cam}[theirs]
     ours = method(model, batch).maps
     layer = {"fc_layer": "head.linear"} if theirs == "CAM" else {}
-    extractor = getattr(torchcam.methods, theirs)(model, "features", **layer)
+    extractor = getattr(torchcam.methods, theirs)(model, "backbone", **layer)
     if theirs != "CAM":
         ours = ours.clamp(min=0) / ours[0, 0].numel()  # theirs has a ReLU, and is not in units of the score
     for trait in range(5):
@@ -108,7 +108,7 @@ def test_maps_equal_those_of_torchcam(theirs, build, shape):
 
 def logits(model):
     """The score before the last activation, as other libraries can be asked for it."""
-    return torch.nn.Sequential(model.features, model.head.pool, model.head.linear).eval()
+    return torch.nn.Sequential(model.backbone, model.head.pool, model.head.linear).eval()
 
 
 @pytest.mark.parametrize("shape", [SPECTROGRAM, SPECTRUM])
@@ -131,15 +131,15 @@ def test_maps_equal_those_of_captum(build, shape):
     ("shape", "window", "stride"), [((1, 1, 32, 24), 8, 4), ((1, 3, 32, 24), 7, 5), (SPECTRUM, 20, 8)]
 )
 def test_occlusion_equals_that_of_captum(shape, window, stride):
-    trunk = None if shape == SPECTRUM else "vggish"
-    model = randomised(CamCNN(shape, trunk=trunk, width=0.05)).eval()
+    backbone = None if shape == SPECTRUM else "vggish"
+    model = randomised(CamCNN(shape, backbone=backbone, width=0.05)).eval()
     batch, one = inputs(shape), len(shape) == 3
     windows = (shape[1], *[window**2 if one else window] * (len(shape) - 2))
     strides = (shape[1], *[stride * window if one else stride] * (len(shape) - 2))
     theirs = captum.attr.Occlusion(logits(model))
     for trait in (0, 3):
         ours = cam.occlusion(model, batch, window, stride).maps[:, trait]
-        baselines = cam.absent(batch).contiguous()
+        baselines = cam.baseline(batch).contiguous()
         expected = theirs.attribute(batch, windows, target=trait, strides=strides, baselines=baselines)[:, 0]
         assert torch.allclose(ours, expected.double(), atol=1e-6, rtol=1e-5)  # theirs is float32
 
@@ -168,7 +168,7 @@ def test_earlier_maps_are_finer_and_of_the_same_score(method, build):
 def test_earlier_maps_equal_those_of_captum(build):
     model = randomised(build(SPECTROGRAM, width=0.05)).eval()
     batch = inputs(SPECTROGRAM)
-    products = captum.attr.LayerGradientXActivation(logits(model), model.features.relu2)  # before the last but one
+    products = captum.attr.LayerGradientXActivation(logits(model), model.backbone.relu2)  # before the last but one
     maps = cam.hirescam(model, batch, earlier=2).maps
     for trait in range(5):
         theirs = products.attribute(batch, target=trait).sum(1) * maps[0, 0].numel()
@@ -186,14 +186,14 @@ def test_a_random_map_is_other_noise_for_other_inputs_and_the_same_for_the_same(
 @pytest.mark.parametrize("method", cam.METHODS.values(), ids=cam.METHODS)
 def test_a_model_is_left_as_it_was(method):
     model = CamCNN(SPECTROGRAM, width=0.05).train()
-    model.features.conv2.eval()
+    model.backbone.conv2.eval()
     batch, random = torch.randn(2, 1, 96, 64), torch.get_rng_state()
     with torch.inference_mode():
         method(model, batch)
     assert not torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled()
     assert model.training
-    assert not model.features.conv2.training
+    assert not model.backbone.conv2.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(random, torch.get_rng_state())
 

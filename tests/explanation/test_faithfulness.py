@@ -7,9 +7,9 @@ import torch
 from scipy.stats import spearmanr
 
 from personality.explanation import cam, faithfulness
-from personality.explanation.average import save_average_evidence
+from personality.explanation.average import save_average_attribution
 from personality.models import DAN, CamCNN
-from personality.traits import TRAITS, Axis, Place, Sample
+from personality.traits import TRAITS, Axis, Batch, Coordinates
 
 CLIPS, SPACE = 8, (96, 64)
 KNOWN = slice(24, 48), slice(16, 32)
@@ -36,7 +36,7 @@ class Split:
     def fetch(self, split, clips):
         rows = np.asarray(clips)
         chosen = (torch.from_numpy(array[rows]) for array in (self.inputs, self.labels))
-        return Sample(*chosen, torch.full((len(rows),), 2), torch.from_numpy(rows))
+        return Batch(*chosen, torch.full((len(rows),), 2), torch.from_numpy(rows))
 
     def normalise(self, sample):
         return sample
@@ -50,14 +50,14 @@ class Split:
         names = [f"source{number // 2}.{number:03d}.mp4" for number in range(CLIPS)]
         return pd.DataFrame(self.labels, pd.Index(names, name="clip"), TRAITS)
 
-    def evidence(self, split, clip, segment):
+    def cues(self, split, clip, segment):
         mask = np.zeros(SPACE, bool)
         mask[KNOWN] = True
         return dict.fromkeys(TRAITS, mask)
 
-    def place(self, split, clip, segment):
+    def coordinates(self, split, clip, segment):
         axes = Axis("time", np.linspace(0, 1, SPACE[0])), Axis("frequency", np.linspace(100, 8000, SPACE[1]))
-        return Place(0.0, 1.0, axes)
+        return Coordinates(0.0, 1.0, axes)
 
 
 class Loudness(torch.nn.Module):
@@ -74,7 +74,7 @@ def told(model, inputs):
     """The map of one who knows."""
     maps = torch.zeros(len(inputs), 5, *SPACE)
     maps[(..., *KNOWN)] = inputs[(..., *KNOWN)].mean(1, keepdim=True)
-    return cam.Evidence(maps, torch.zeros(len(inputs), 5), model(inputs))
+    return cam.Attribution(maps, torch.zeros(len(inputs), 5), model(inputs))
 
 
 CHOSEN = [np.array([(clip, clip % 2) for clip in range(CLIPS)])] * 5
@@ -87,12 +87,12 @@ def test_a_map_that_knows_beats_one_that_does_not():
     table = faithfulness.measure(Loudness(), Split(), "test", CHOSEN, {"told": told, "noise": ignorant})
     means = faithfulness.summary(table, "method")
     assert list(means.index) == ["told", "noise", faithfulness.CONTROL]
-    assert means.loc["told", "pointing"] == pytest.approx(96 * 64 / (24 * 16))
-    assert means.loc["told", "hit"] == 1
+    assert means.loc["told", "energy_pointing_game"] == pytest.approx(96 * 64 / (24 * 16))
+    assert means.loc["told", "pointing_game"] == 1
     assert means.loc["told", "gap_from"] > 10 * abs(means.loc["noise", "gap"])
     assert (means.loc["told", ["deletion", "insertion"]] > means.loc["noise", ["deletion", "insertion"]]).all()
-    assert means.loc["noise", "pointing"] == pytest.approx(1, abs=0.1)
-    assert means.loc["noise", "hit"] < 0.3
+    assert means.loc["noise", "energy_pointing_game"] == pytest.approx(1, abs=0.1)
+    assert means.loc["noise", "pointing_game"] < 0.3
     assert (means["gap_from"] <= means["gap"]).all()
     assert (means["gap"] <= means["gap_to"]).all()
 
@@ -147,13 +147,13 @@ def test_randomised_weights_change_the_map_of_a_model(build, inference):
 
 
 def test_maps_that_are_constant_are_not_called_alike():
-    def blank(model, inputs):
-        return cam.Evidence(torch.ones(len(inputs), 5, 6, 4), torch.zeros(len(inputs), 5), model(inputs))
+    def baseline(model, inputs):
+        return cam.Attribution(torch.ones(len(inputs), 5, 6, 4), torch.zeros(len(inputs), 5), model(inputs))
 
     model = CamCNN((2, 1, *SPACE), width=0.05).eval()
-    table = faithfulness.randomised(model, Split(), "test", CHOSEN, blank)
+    table = faithfulness.randomised(model, Split(), "test", CHOSEN, baseline)
     assert (table["similarity"] == 0).all()
-    assert table["pointing"].tolist() == pytest.approx([1.0] * len(table))
+    assert table["energy_pointing_game"].tolist() == pytest.approx([1.0] * len(table))
 
 
 def test_rank_correlation_is_spearmans_with_ties_and_0_for_constant_rows():
@@ -177,10 +177,10 @@ def test_rank_correlation_is_spearmans_with_ties_and_0_for_constant_rows():
 def test_the_highest_of_equal_places_is_not_the_first_of_them():
     mask = np.zeros((6, 4), bool)
     mask[0, 0] = True
-    assert faithfulness.hit(np.zeros((6, 4)), mask) == pytest.approx(1 / 24)
+    assert faithfulness.pointing_game(np.zeros((6, 4)), mask) == pytest.approx(1 / 24)
     block = np.zeros((6, 4))
     block[:2, :2] = 1
-    assert faithfulness.hit(block, mask) == 0.25
+    assert faithfulness.pointing_game(block, mask) == 0.25
 
 
 def test_intervals_are_over_sources_that_have_a_number():
@@ -216,7 +216,7 @@ def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
     model = Loudness()
     order = Split().labels.mean(1).argsort()
     sides = np.stack([np.tile(order[-2:], (5, 1)), np.tile(order[:2], (5, 1))])
-    save_average_evidence(tmp_path, model, Split(), "test", sides, told)
+    save_average_attribution(tmp_path, model, Split(), "test", sides, told)
     arrays = np.load(tmp_path / "average.npz")
     high, low = arrays["maps"][:, 0]
     assert high.shape == (SPACE[1],)

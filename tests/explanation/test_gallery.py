@@ -10,7 +10,7 @@ from pytorch_lightning import Trainer, seed_everything
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
 from personality.explanation import SaveHeatmaps, cam
-from personality.explanation.faithfulness import pointing, summary_cells
+from personality.explanation.faithfulness import energy_pointing_game, summary_cells
 from personality.explanation.gallery import save_gallery
 from personality.models import DAN, CamCNN, RegularCNN
 from personality.traits import source_id
@@ -63,7 +63,7 @@ def test_the_folder_is_whole_and_new(gallery):
     pictures = {*index.picture, *(f"{trait}.png" for trait in TARGETS)}
     arrays = {f"{trait}.npz" for trait in TARGETS}
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == pictures | arrays | {"index.csv", "evidence.csv"}
+    assert files == pictures | arrays | {"index.csv", "cues.csv"}
     assert all((folder / picture).stat().st_size > 5_000 for picture in pictures)
     assert [path.name for path in folder.parent.iterdir()] == ["val"]
 
@@ -84,8 +84,8 @@ def test_the_index_says_what_the_model_scored(gallery):
             assert scores[row["segment"]] == pytest.approx(scores.max(), abs=1e-5)
             assert row["segment_score"] == pytest.approx(scores.max(), abs=1e-5)
             assert row["label"] == pytest.approx(data.clips("val")[trait].iloc[clip])
-            place = data.place("val", clip, row["segment"])
-            assert (row["start"], row["end"]) == pytest.approx((place.start, place.end), abs=1e-3)
+            coordinates = data.coordinates("val", clip, row["segment"])
+            assert (row["start"], row["end"]) == pytest.approx((coordinates.start, coordinates.end), abs=1e-3)
 
 
 def test_arrays_fit_the_index_and_the_data(gallery):
@@ -97,7 +97,7 @@ def test_arrays_fit_the_index_and_the_data(gallery):
         assert arrays["segments"].tolist() == rows.segment.tolist()
         np.testing.assert_allclose(arrays["bias"], rows.bias, rtol=1e-5)
         assert arrays["maps"].shape == (3, *data.input_shape[2:])
-        whole = data.cut(data.fetch("val", data.clips("val").index.get_indexer(rows["clip"]))).inputs
+        whole = data.crop(data.fetch("val", data.clips("val").index.get_indexer(rows["clip"]))).inputs
         assert np.array_equal(arrays["inputs"], whole[np.arange(3), np.array(rows.segment)].numpy())
 
 
@@ -114,15 +114,15 @@ def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_f
 
 def test_evidence_is_that_of_the_maps_and_compared_with_an_untrained_network(gallery):
     folder, data, *_ = gallery
-    evidence = pd.read_csv(folder / "evidence.csv", index_col="trait")
+    evidence = pd.read_csv(folder / "cues.csv", index_col="trait")
     assert evidence.index.tolist() == TARGETS
     columns = [f"{network}{end}" for network in ("trained", "untrained") for end in ("", "_from", "_to")]
     assert evidence.columns.tolist() == columns
     for trait in TARGETS:
         arrays = np.load(folder / f"{trait}.npz")
         places = zip(data.clips("val").index.get_indexer(arrays["clips"]), arrays["segments"], strict=True)
-        masks = [data.evidence("val", clip, segment)[trait] for clip, segment in places]
-        each = [pointing(*pair) for pair in zip(arrays["maps"], masks, strict=True)]
+        masks = [data.cues("val", clip, segment)[trait] for clip, segment in places]
+        each = [energy_pointing_game(*pair) for pair in zip(arrays["maps"], masks, strict=True)]
         assert evidence.trained[trait] == pytest.approx(pd.Series(each).mean(), nan_ok=True)
         by_source = pd.Series(each).groupby([source_id(clip) for clip in arrays["clips"]]).mean().dropna()
         edges = [by_source.min(), by_source.max()] if len(by_source) > 1 else [np.nan, np.nan]
@@ -138,12 +138,12 @@ def test_the_same_seed_gives_the_same_files(gallery, corpus, loading, tmp_path, 
     with caplog.at_level("INFO"):
         run(tmp_path, corpus, loading, *RUNS["clip_cam"][:3])
     one, other = gallery[0], tmp_path / "heatmaps/val"
-    names = ["index.csv", "evidence.csv"]
+    names = ["index.csv", "cues.csv"]
     assert filecmp.cmpfiles(one, other, names, shallow=False)[0] == names
     for trait in TARGETS:
         first, second = (np.load(folder / f"{trait}.npz") for folder in (one, other))
         assert all(np.array_equal(first[part], second[part]) for part in first)
-    for cell in summary_cells(pd.read_csv(one / "evidence.csv", index_col="trait")).to_numpy().ravel():
+    for cell in summary_cells(pd.read_csv(one / "cues.csv", index_col="trait")).to_numpy().ravel():
         assert cell in caplog.text  # the console shows them with their intervals, too
 
 

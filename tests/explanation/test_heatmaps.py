@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from personality.data import ClipSpectrogram
 from personality.explanation import SaveHeatmaps, cam, gallery
 from personality.models import DAN
-from personality.traits import Sample
+from personality.traits import Batch
 
 TARGETS, SEGMENTS = 3, 4
 QUIET = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
@@ -36,7 +36,7 @@ class Planted(LightningDataModule):
 
     def val_dataloader(self):
         samples = [
-            Sample(torch.from_numpy(self.scores[clip]), torch.zeros(TARGETS), int(self.segments[clip]), clip)
+            Batch(torch.from_numpy(self.scores[clip]), torch.zeros(TARGETS), int(self.segments[clip]), clip)
             for clip in self.order
         ]
         return DataLoader(samples, self.batch_size)

@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_input, draw_map, draw_peak, draw_sheet
-from personality.traits import Axis, Place
+from personality.traits import Axis, Coordinates
 
 TIME, BANDS, HERTZ = np.arange(96) * 0.01 + 1, np.linspace(155, 7215, 64), np.linspace(0, 2000, 30605)
 ROWS, COLUMNS = np.linspace(0.2, 0.6, 40), np.linspace(0.5, 0.9, 60)
 PLACES = {
-    "spectrogram": Place(1.0, 1.96, (Axis("time", TIME), Axis("frequency", BANDS))),
-    "spectrum": Place(0.0, 15.3, (Axis("frequency", HERTZ),)),
-    "face": Place(3.0, 3.0, (Axis("height", ROWS), Axis("width", COLUMNS))),
+    "spectrogram": Coordinates(1.0, 1.96, (Axis("time", TIME), Axis("frequency", BANDS))),
+    "spectrum": Coordinates(0.0, 15.3, (Axis("frequency", HERTZ),)),
+    "face": Coordinates(3.0, 3.0, (Axis("height", ROWS), Axis("width", COLUMNS))),
 }
 
 
@@ -25,18 +25,18 @@ def heatmap(kind, values=None, inputs=None, title="1  a.mp4", mask=None):
     return Heatmap(title, inputs, np.zeros(space) if values is None else values, 0.5, PLACES[kind], mask)
 
 
-def spot(kind, place, size, value, values=None):
-    """A map with a patch about a place, which is given as shares of the input's space."""
+def spot(kind, coordinates, size, value, values=None):
+    """A map with a patch about a coordinates, which is given as shares of the input's space."""
     space = tuple(len(axis.values) for axis in PLACES[kind].axes)
     values = np.zeros(space) if values is None else values
-    values[tuple(slice(int((p - size) * n), int((p + size) * n) + 1) for p, n in zip(place, space, strict=True))] = (
-        value
-    )
+    values[
+        tuple(slice(int((p - size) * n), int((p + size) * n) + 1) for p, n in zip(coordinates, space, strict=True))
+    ] = value
     return values
 
 
 def drawn(draw, *arguments):
-    """Draw on axes that fill a picture; a function from a place in it, right and up, to its colour in [0, 1]."""
+    """Draw on axes that fill a picture; a function from a coordinates in it, right and up, to its colour in [0, 1]."""
     figure = Figure(figsize=(6, 6), dpi=100)
     canvas, axes = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
     draw(axes, *arguments)
@@ -47,11 +47,11 @@ def drawn(draw, *arguments):
     return lambda right, up: pixels[round((1 - up) * 599), round(right * 599)]
 
 
-def seen(kind, place):
-    """Where a place in the input's space is in a picture, right and up."""
+def seen(kind, coordinates):
+    """Where a coordinates in the input's space is in a picture, right and up."""
     if kind == "face":
-        return place[1], 1 - place[0]
-    return (place[0], 0.5) if kind == "spectrum" else place
+        return coordinates[1], 1 - coordinates[0]
+    return (coordinates[0], 0.5) if kind == "spectrum" else coordinates
 
 
 @pytest.mark.parametrize("kind", PLACES)
@@ -78,12 +78,12 @@ def test_colours_are_on_one_scale(kind):
 @pytest.mark.parametrize("kind", ["spectrogram", "face"])
 def test_the_input_stands_as_it_should(kind):
     """A dark patch early and low is on the left and below; one at the top left of a face is there."""
-    place = (0.2, 0.3)
-    dark = spot(kind, place, 0.06, 1.0)[None]
+    coordinates = (0.2, 0.3)
+    dark = spot(kind, coordinates, 0.06, 1.0)[None]
     inputs = (255 * (1 - dark)).astype(np.uint8).repeat(3, 0) if kind == "face" else dark
     colour = drawn(draw_input, heatmap(kind, inputs=inputs))
-    assert colour(*seen(kind, place)).max() < 0.1
-    right, up = seen(kind, place)
+    assert colour(*seen(kind, coordinates)).max() < 0.1
+    right, up = seen(kind, coordinates)
     for other in [(1 - right, up), (right, 1 - up), (up, right)]:
         assert colour(*other).min() > 0.9
 
@@ -100,10 +100,10 @@ def test_a_line_of_a_spectrum_stands_at_its_frequency():
 
 @pytest.mark.parametrize("kind", PLACES)
 def test_the_peak_is_shown_and_the_rest_is_not(kind):
-    place = (0.2, 0.6)[: len(PLACES[kind].axes)]
+    coordinates = (0.2, 0.6)[: len(PLACES[kind].axes)]
     inputs = np.random.default_rng(0).integers(0, 255, (3, 40, 60), dtype=np.uint8) if kind == "face" else None
-    colour = drawn(draw_peak, heatmap(kind, spot(kind, place, 0.06, 1.0), inputs))
-    right, up = seen(kind, place)
+    colour = drawn(draw_peak, heatmap(kind, spot(kind, coordinates, 0.06, 1.0), inputs))
+    right, up = seen(kind, coordinates)
     assert np.ptp(colour(right, up)) > 0.2
     assert colour(1 - right, up).min() > 0.98
 

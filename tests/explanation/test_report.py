@@ -104,7 +104,7 @@ def test_pictures_load_and_all_say_what_they_show(opened):
         "must not be used",
         "random_map",
         "loss in training",
-        "Planted evidence",
+        "Planted cues",
     ):
         assert word in text
 
@@ -174,9 +174,13 @@ def test_a_bad_first_epoch_does_not_flatten_the_curves(page_of_a_run):
 def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
     text, heatmaps = page_of_a_run.read_text(), page_of_a_run.parent / "heatmaps/test"
     for name, title, columns in [
-        ("evidence", "Planted evidence", ["trained", "untrained"]),
-        ("faithfulness", "Methods beside controls", ["gap", "deletion", "insertion", "pointing", "hit"]),
-        ("sanity", "Sanity: weights randomised from the top down", ["similarity", "pointing"]),
+        ("cues", "Planted cues", ["trained", "untrained"]),
+        (
+            "faithfulness",
+            "Methods beside controls",
+            ["gap", "deletion", "insertion", "energy_pointing_game", "pointing_game"],
+        ),
+        ("sanity", "Sanity: weights randomised from the top down", ["similarity", "energy_pointing_game"]),
     ]:
         numbers = pd.read_csv(heatmaps / f"{name}.csv", index_col=0)
         section = text.split(f"<h3>{title}</h3>")[1].split("</table>")[0]
@@ -191,7 +195,7 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
                     assert found == pytest.approx([value, low, high][: 3 if low == low else 1], abs=0.0006)
                 else:
                     assert cell == "-"
-    assert re.search(r"\[\d", text.split("<h3>Planted evidence</h3>")[1].split("</table>")[0])
+    assert re.search(r"\[\d", text.split("<h3>Planted cues</h3>")[1].split("</table>")[0])
 
 
 def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ def extract(source):
 
 def open_cache(folder, clips=CLIPS, **changes):
     return FeatureCache(
-        folder, **{"parameters": {"rate": 16000}, "clips": clips, "row": ROW, "extras": EXTRAS} | changes
+        folder, **{"parameters": {"rate": 16000}, "clips": clips, "row": ROW, "extra_arrays": EXTRAS} | changes
     )
 
 
@@ -151,7 +151,7 @@ def test_anybody_can_read_it_without_this_package(tmp_path):
     cache = fill(tmp_path)
     assert sorted(contents(cache.folder)) == ["cache.json", "failures.csv", "inputs.npy", "ledger.npy"]
     description = json.loads((cache.folder / "cache.json").read_text())
-    assert list(description) == ["parameters", "row", "dtype", "extras", "clips"]
+    assert list(description) == ["parameters", "row", "dtype", "extra_arrays", "clips"]
     assert description["parameters"] == {"rate": 16000}
     assert description["clips"] == CLIPS
     assert np.load(cache.folder / "inputs.npy").shape == (40, *ROW)
@@ -183,7 +183,7 @@ def test_all_parts_of_an_identity_make_another_cache(tmp_path):
         {"clips": CLIPS[::-1]},
         {"row": (4, 1, 40, 30)},
         {"dtype": "uint8"},
-        {"extras": {}},
+        {"extra_arrays": {}},
     ]
     assert len({open_cache(tmp_path, **change).folder for change in changes}) == len(changes)
 
@@ -248,7 +248,7 @@ def test_failed_clips_are_tried_again_only_when_forgotten(tmp_path):
         ({"inputs": np.zeros((2, 1, 40, 31), "float32")}, "inputs from extract"),
         ({"inputs": np.zeros(ROW)}, "float64"),
         ({"seconds": np.array(3.0)}, "seconds from extract"),
-        ({"hours": np.zeros(3)}, r"\['inputs', 'seconds', 'mute', 'hours'\] from extract: expected .*extras"),
+        ({"hours": np.zeros(3)}, r"\['inputs', 'seconds', 'mute', 'hours'\] from extract: expected .*extra_arrays"),
     ],
 )
 def test_features_that_do_not_fit_are_an_error_of_the_program(tmp_path, features, words):

@@ -10,8 +10,8 @@ from torch import nn
 
 from personality.data import LogFilterbank
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
-from personality.models.trunks import build_trunk
-from personality.traits import Sample
+from personality.models.backbones import build_backbone
+from personality.traits import Batch
 
 SHAPES = {
     "clip spectrogram": (15, 1, 96, 64),
@@ -41,7 +41,7 @@ def test_every_model_takes_every_input(build, shape):
     inputs = torch.randn(2, *shape[1:])
     with torch.no_grad():
         scores = model(inputs)
-        assert torch.equal(scores, model.head(model.features(inputs)))
+        assert torch.equal(scores, model.head(model.backbone(inputs)))
     assert scores.shape == (2, 5)
     assert scores.isfinite().all()
 
@@ -58,14 +58,14 @@ def test_regular_cnn_on_faces_is_vgg_face_with_five_outputs():
 
 
 def test_trunks_have_the_published_sizes():
-    vggish = build_trunk((1, 1, 96, 64))
+    vggish = build_backbone((1, 1, 96, 64))
     assert sum(parameter.numel() for parameter in vggish.parameters()) == 4_499_712
     assert vggish(torch.zeros(1, 1, 208, 64)).shape == (1, 512, 26, 8)
-    assert build_trunk((1, 1, 61_208)).eval()(torch.zeros(1, 1, 61_208)).shape == (1, 256, 95)
+    assert build_backbone((1, 1, 61_208)).eval()(torch.zeros(1, 1, 61_208)).shape == (1, 256, 95)
 
 
 def test_spectrum_trunk_convolves_as_same_padding_does():
-    convolution = build_trunk((1, 1, 700))[0]
+    convolution = build_backbone((1, 1, 700))[0]
     impulse = torch.zeros(1, 1, 700)
     impulse[..., 350] = 1
     (response,) = torch.nonzero(
@@ -76,19 +76,19 @@ def test_spectrum_trunk_convolves_as_same_padding_does():
 
 @pytest.mark.parametrize(("name", "activation"), [("spectrum", nn.Sigmoid), ("spectrum_relu", nn.ReLU)])
 def test_spectrum_trunks_differ_in_their_activation(name, activation):
-    trunk = build_trunk((1, 1, 700), name)
-    assert {type(layer) for layer in (trunk.activation1, trunk.activation2, trunk.activation3)} == {activation}
+    backbone = build_backbone((1, 1, 700), name)
+    assert {type(layer) for layer in (backbone.activation1, backbone.activation2, backbone.activation3)} == {activation}
 
 
 @pytest.mark.parametrize(("name", "shape"), [("vggish", (1, 1, 700)), ("spectrum", FACES)])
 def test_a_trunk_of_other_dimensions_is_refused(name, shape):
     with pytest.raises(ValueError, match="does not fit an input of"):
-        build_trunk(shape, name)
+        build_backbone(shape, name)
 
 
 def test_wrong_words_are_refused():
-    with pytest.raises(ValueError, match="Unknown trunk 'vgish': expected one of vggish"):
-        CamCNN((1, 1, 96, 64), trunk="vgish")
+    with pytest.raises(ValueError, match="Unknown backbone 'vgish': expected one of vggish"):
+        CamCNN((1, 1, 96, 64), backbone="vgish")
     with pytest.raises(ValueError, match="Got loss 'mean': expected one of mse, l1, huber"):
         Linear((1, 1, 96, 64), loss="mean")
     with pytest.raises(TypeError, match="learning_rate"):
@@ -99,7 +99,7 @@ def test_a_clip_is_scored_by_the_mean_of_its_real_segments():
     model = Linear((4, 1, 3), sigmoid=False)
     torch.nn.init.normal_(model.head.linear.weight)
     inputs = torch.randn(2, 4, 1, 3)
-    scores, weights = model.score(Sample(inputs, torch.zeros(2, 5), torch.tensor([4, 3]), torch.arange(2)))
+    scores, weights = model.score(Batch(inputs, torch.zeros(2, 5), torch.tensor([4, 3]), torch.arange(2)))
     clips = torch.einsum("bst,bs->bt", scores, weights)
     assert torch.allclose(clips[0], model(inputs[0]).mean(0), atol=1e-6)
     assert torch.allclose(clips[1], model(inputs[1, :3]).mean(0), atol=1e-6)
@@ -109,15 +109,15 @@ def test_clips_without_a_label_and_padding_do_not_train():
     model = Linear((2, 1, 3), sigmoid=False)
     model.log = lambda *_, **__: None
     inputs, traits = torch.randn(2, 2, 1, 3), torch.full((2, 5), 0.4)
-    whole = model.training_step(Sample(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
+    whole = model.training_step(Batch(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
     traits = torch.stack([traits[0], torch.full((5,), torch.nan)])
-    first = model.training_step(Sample(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
-    alone = model.training_step(Sample(inputs[:1], traits[:1], torch.tensor([2]), torch.arange(1)), 0)
+    first = model.training_step(Batch(inputs, traits, torch.tensor([2, 2]), torch.arange(2)), 0)
+    alone = model.training_step(Batch(inputs[:1], traits[:1], torch.tensor([2]), torch.arange(1)), 0)
     assert first.isfinite()
     assert first.item() == pytest.approx(alone.item())
     assert first.item() != pytest.approx(whole.item())
     inputs[0, 1] = 1e3
-    padded = model.training_step(Sample(inputs[:1], traits[:1], torch.tensor([1]), torch.arange(1)), 0)
+    padded = model.training_step(Batch(inputs[:1], traits[:1], torch.tensor([1]), torch.arange(1)), 0)
     assert padded.item() == pytest.approx(((model(inputs[0, :1]) - 0.4) ** 2).mean().item(), rel=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_clips_without_a_label_and_padding_do_not_train():
 def test_an_error_of_one_half_costs_what_the_loss_says(loss, expected):
     model = Linear((1, 1, 3), sigmoid=False, loss=loss)
     model.log = lambda *_, **__: None
-    sample = Sample(torch.zeros(1, 1, 1, 3), torch.full((1, 5), 0.5), torch.tensor([1]), torch.arange(1))
+    sample = Batch(torch.zeros(1, 1, 1, 3), torch.full((1, 5), 0.5), torch.tensor([1]), torch.arange(1))
     assert model.training_step(sample, 0).item() == expected
 
 
@@ -206,11 +206,11 @@ def test_each_optimiser_is_what_it_is_called(optimiser, kind):
     assert built.param_groups[0].get("momentum") == (0.9 if optimiser == "sgd" else None)
 
 
-@pytest.mark.parametrize("trunk_lr", [0.001, 0])
-def test_the_two_parts_learn_at_their_own_rates(trunk_lr):
-    model = CamCNN((1, 1, 96, 64), width=0.05, lr=0.01, trunk_lr=trunk_lr, schedule="constant")
-    trunk, head = model.configure_optimizers().param_groups
-    assert (trunk["lr"], head["lr"]) == (trunk_lr, 0.01)
+@pytest.mark.parametrize("backbone_lr", [0.001, 0])
+def test_the_two_parts_learn_at_their_own_rates(backbone_lr):
+    model = CamCNN((1, 1, 96, 64), width=0.05, lr=0.01, backbone_lr=backbone_lr, schedule="constant")
+    backbone, head = model.configure_optimizers().param_groups
+    assert (backbone["lr"], head["lr"]) == (backbone_lr, 0.01)
 
 
 @pytest.mark.filterwarnings("ignore:Guards may run slower")  # on Python 3.13.0 alone
@@ -224,6 +224,6 @@ def test_a_compiled_network_is_the_same_network():
 
 
 def test_a_frozen_trunk_stays_as_it_is():
-    model = CamCNN((1, 1, 96, 64), width=0.05, batch_norm=True, freeze_trunk=True, schedule="constant").train()
+    model = CamCNN((1, 1, 96, 64), width=0.05, batch_norm=True, freeze_backbone=True, schedule="constant").train()
     (group,) = model.configure_optimizers().param_groups
     assert [tuple(parameter.shape) for parameter in group["params"]] == [(5, 26), (5,)]

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
 from personality.models import DAN, CamCNN, RegularCNN
-from personality.traits import Sample
+from personality.traits import Batch
 
 META = torch.device("meta")
 
@@ -35,7 +35,7 @@ INPUTS = {
     "patches": (ClipSpectrogram, {"segments": 3}),
     "patches by place": (ClipSpectrogram, {"segments": 3, "normalise": "patches"}),
     "faces, cropped": (FaceFrames, {"frames": 3, "size": 40, "crop": 32}),
-    "faces, jittered": (FaceFrames, {"frames": 3, "size": 40, "crop": 32, "jitter": 0.1}),
+    "faces, jittered": (FaceFrames, {"frames": 3, "size": 40, "crop": 32, "augment": 0.1}),
     "faces, standardised": (FaceFrames, {"frames": 3, "size": 32, "normalise": "clip"}),
     "spectra": (RawWavFFT, {}),
 }
@@ -49,8 +49,8 @@ def test_a_step_does_not_wait_for_the_device(corpus, name, kind):
     data.trainer = SimpleNamespace(training=True, current_epoch=0)
     model = kind(data.input_shape, width=0.02, targets=corpus.targets).to(META)
     model.log = lambda *_, **__: None
-    inputs = torch.zeros(4, *data.kept, dtype=getattr(torch, data.dtype))
-    batch = Sample(inputs, torch.rand(4, 2), torch.full((4,), len(inputs[0])), torch.arange(4))
+    inputs = torch.zeros(4, *data.stored_shape, dtype=getattr(torch, data.dtype))
+    batch = Batch(inputs, torch.rand(4, 2), torch.full((4,), len(inputs[0])), torch.arange(4))
     with NoBlocking():
         there = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, META, 0), 0)
         model.training_step(there, 0).backward()

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from personality.models import DAN, CamCNN, Linear, RegularCNN
 from personality.models.weights import load_weights, read_weights
-from personality.traits import Sample
+from personality.traits import Batch
 
 VGGISH = ["conv1", "pool", "conv2", "pool", "conv3_1", "conv3_2", "pool", "conv4_1", "conv4_2"]
 DEPTHS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
@@ -36,11 +36,11 @@ TENSORFLOW_SCOPES |= {
 }
 
 
-def draw(trunk, channels, connected, order):
+def draw(backbone, channels, connected, order):
     """Random weights and biases by layer, each kernel in the order of its publication: "hwio" or "oihw"."""
     rng = np.random.default_rng(0)
     layers = {}
-    for name in trunk:
+    for name in backbone:
         if name != "pool":
             filters = FILTERS[int(name[4]) - 1]
             shape = (3, 3, channels, filters) if order == "hwio" else (filters, channels, 3, 3)
@@ -54,10 +54,10 @@ def draw(trunk, channels, connected, order):
     return layers
 
 
-def maps_in_numpy(image, trunk, layers, order):
-    """The trunk on an image (height, width, channels), kernels in the order in which the file has them."""
+def maps_in_numpy(image, backbone, layers, order):
+    """The backbone on an image (height, width, channels), kernels in the order in which the file has them."""
     maps = image.astype(np.float64)
-    for name in trunk:
+    for name in backbone:
         if name == "pool":
             height, width, channels = maps.shape
             blocks = maps[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, channels)
@@ -102,14 +102,14 @@ def write_dag(path):
     return layers, hidden
 
 
-def write_torch_vggish(path, trunk="features", head="embeddings"):
+def write_torch_vggish(path, backbone="features", head="embeddings"):
     order, connected = "oihw", ["embeddings.0", "embeddings.2", "embeddings.4"]
     shapes = [(205, 3 * 5 * 26), (100, 205), (12, 100)]
     layers = draw(VGGISH, 1, dict(zip(connected, shapes, strict=True)), order)
     save_state(
         path,
         layers,
-        lambda name: name.replace("embeddings", head) if "." in name else f"{trunk}.{VGGISH_PLACES[name]}",
+        lambda name: name.replace("embeddings", head) if "." in name else f"{backbone}.{VGGISH_PLACES[name]}",
     )
 
     def hidden(image):
@@ -151,7 +151,7 @@ FORMATS = {
     "MatConvNet as Oxford has it": (FACE, partial(write_matconvnet, net="net")),
     "vgg_face_dag": (FACE, write_dag),
     "torchvggish": (SOUND, write_torch_vggish),
-    "torchaudio": (SOUND, partial(write_torch_vggish, trunk="features_network", head="embedding_network")),
+    "torchaudio": (SOUND, partial(write_torch_vggish, backbone="features_network", head="embedding_network")),
     "TensorFlow": (SOUND, write_tensorflow),
     "TensorFlow as the audio system saved it": (
         SOUND,
@@ -183,7 +183,7 @@ def test_the_network_computes_what_the_file_describes(shape, write, tmp_path):
     weight, bias = (tensor.detach().numpy() for tensor in model.head.linear.parameters())
     with torch.no_grad():
         inputs = torch.from_numpy(image.transpose(2, 0, 1)[None]).float()
-        np.testing.assert_allclose(model.head.pool(model.features(inputs))[0], expected, atol=1e-4)
+        np.testing.assert_allclose(model.head.pool(model.backbone(inputs))[0], expected, atol=1e-4)
         np.testing.assert_allclose(model(inputs)[0], weight @ expected + bias, atol=1e-4)
 
 
@@ -195,12 +195,12 @@ def test_the_nested_trunk_of_a_dan_is_filled(shape, write, plus, tmp_path):
     taken = load_weights(model, str(tmp_path / "weights"))
     assert taken == [name for name in layers if name.startswith("conv")]
     image = np.random.default_rng(1).normal(size=(*shape[2:], shape[1]))
-    trunk = VGGISH if shape is SOUND else VGG_FACE[:-1]
-    expected = [maps_in_numpy(image, trunk, layers, "hwio")]
+    backbone = VGGISH if shape is SOUND else VGG_FACE[:-1]
+    expected = [maps_in_numpy(image, backbone, layers, "hwio")]
     if plus:
-        expected.insert(0, maps_in_numpy(image, trunk[:-1], layers, "hwio"))
+        expected.insert(0, maps_in_numpy(image, backbone[:-1], layers, "hwio"))
     with torch.no_grad():
-        maps = model.features(torch.from_numpy(image.transpose(2, 0, 1)[None]).float())[0]
+        maps = model.backbone(torch.from_numpy(image.transpose(2, 0, 1)[None]).float())[0]
     np.testing.assert_allclose(maps, np.concatenate(expected, 2).transpose(2, 0, 1), atol=1e-4)
 
 
@@ -228,7 +228,7 @@ def train(model, folder):
         target_mean = torch.full((5,), 0.5)
 
         def train_dataloader(self):
-            return DataLoader([Sample(torch.randn(model.input_shape), torch.rand(5), 1, clip) for clip in range(4)], 2)
+            return DataLoader([Batch(torch.randn(model.input_shape), torch.rand(5), 1, clip) for clip in range(4)], 2)
 
         val_dataloader = train_dataloader
 
@@ -257,7 +257,7 @@ def test_another_model_starts_from_a_trained_regular_cnn(batch_norm, tmp_path):
         taken = load_weights(model, checkpoint)
         assert len(taken) == (12 if batch_norm else 6)
         with torch.no_grad():
-            assert torch.equal(model.eval().features(inputs)[:, -26:], trained.features(inputs))
+            assert torch.equal(model.eval().backbone(inputs)[:, -26:], trained.backbone(inputs))
     same = RegularCNN(SOUND, width=WIDTH, batch_norm=batch_norm, hidden=(40,))
     assert load_weights(same, checkpoint)[-1] == "head.pool.2"
     assert torch.equal(same.head.pool[2].weight, trained.head.pool[2].weight)
@@ -267,10 +267,10 @@ def test_another_model_starts_from_a_trained_regular_cnn(batch_norm, tmp_path):
 def test_the_recipe_of_the_original_is_two_words(batch_norm, tmp_path):
     trained = RegularCNN(SOUND, width=WIDTH, batch_norm=batch_norm, hidden=(40,))
     checkpoint = train(trained, tmp_path)
-    model = CamCNN(SOUND, width=WIDTH, batch_norm=batch_norm, weights=checkpoint, freeze_trunk=True)
+    model = CamCNN(SOUND, width=WIDTH, batch_norm=batch_norm, weights=checkpoint, freeze_backbone=True)
     train(model, tmp_path)
-    for name, tensor in model.features.state_dict().items():
-        assert torch.equal(tensor, trained.features.state_dict()[name])
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, trained.backbone.state_dict()[name])
 
 
 def test_a_spectrum_trunk_starts_from_another_of_its_kind(tmp_path):
@@ -279,16 +279,16 @@ def test_a_spectrum_trunk_starts_from_another_of_its_kind(tmp_path):
     torch.save({"state_dict": trained.state_dict()}, tmp_path / "run.ckpt")
     model = CamCNN(shape, width=WIDTH)
     assert load_weights(model, str(tmp_path / "run.ckpt")) == ["conv1", "conv2", "conv3"]
-    assert torch.equal(model.features.conv3.weight, trained.features.conv3.weight)
+    assert torch.equal(model.backbone.conv3.weight, trained.backbone.conv3.weight)
 
 
 WRONG = {
     "another network": (
         write_tensorflow,
         lambda: CamCNN(FACE, width=WIDTH),
-        r"holds the convolutions conv1, .*; expected conv1_1, .* model\.trunk",
+        r"holds the convolutions conv1, .*; expected conv1_1, .* model\.backbone",
     ),
-    "a model without trunk": (
+    "a model without backbone": (
         write_tensorflow,
         lambda: Linear(SOUND),
         r"holds the convolutions conv1, .*; expected none",
@@ -301,7 +301,7 @@ WRONG = {
     ),
     "other channels": (
         write_dag,
-        lambda: CamCNN((1, 1, 64, 96), trunk="vgg_face", width=WIDTH),
+        lambda: CamCNN((1, 1, 64, 96), backbone="vgg_face", width=WIDTH),
         r"expected bias \(3,\), weight \(3, 1, 3, 3\)\..* VGG-Face of 3",
     ),
     "batch normalisation": (
@@ -324,11 +324,11 @@ def test_weights_of_another_network_are_refused_whole(write, build, message, tmp
 
 def test_nothing_is_taken_when_only_the_last_layer_does_not_fit(tmp_path):
     other = CamCNN(SOUND, width=WIDTH)
-    torch.save(other.state_dict() | {"features.conv4_2.bias": torch.zeros(25)}, tmp_path / "weights.pth")
+    torch.save(other.state_dict() | {"backbone.conv4_2.bias": torch.zeros(25)}, tmp_path / "weights.pth")
     model = CamCNN(SOUND, width=WIDTH)
     with pytest.raises(ValueError, match="layer conv4_2"):
         load_weights(model, str(tmp_path / "weights.pth"))
-    assert not torch.equal(model.features.conv1.weight, other.features.conv1.weight)
+    assert not torch.equal(model.backbone.conv1.weight, other.backbone.conv1.weight)
 
 
 def test_a_normalised_trunk_does_not_fit_a_plain_one(tmp_path):
@@ -380,7 +380,7 @@ def as_npz(path, content):
 
 
 def as_checkpoint(path, content):
-    torch.save({"state_dict": {"features.conv1.weight": torch.zeros(3, 1, 3, 3)}, "hyper_parameters": content}, path)
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(3, 1, 3, 3)}, "hyper_parameters": content}, path)
 
 
 @pytest.mark.parametrize("name", ["vgg-face.mat", "vgg_face_dag.pth", "vggish.npz"])

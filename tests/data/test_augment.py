@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from personality.data.face_frames import _shake
+from personality.data.face_frames import _augment
 
 
 class Chance:
@@ -38,7 +38,7 @@ def test_each_kind_of_jitter_does_what_it_is_called():
         ("colour", -1): grey + 0.7 * (middle - grey),
     }
     for told, views in expected.items():
-        found = _shake(frames, 24, 0.15, Chance(**dict([told] if told else [])))
+        found = _augment(frames, 24, 0.15, Chance(**dict([told] if told else [])))
         torch.testing.assert_close(found, views, atol=1e-2, rtol=0, msg=str(told))
 
 
@@ -50,9 +50,9 @@ def test_jitter_turns_and_scales_about_the_middle_and_stays_within_0_and_255():
         ({"scale": 1}, 1.15, 0),
         ({"scale": -1}, 0.85, 0),
     ]:
-        crop = _shake(ramp, 24, 0.15, Chance(**told))[0, 0]
+        crop = _augment(ramp, 24, 0.15, Chance(**told))[0, 0]
         assert crop[8:16, 8:16].mean().item() == pytest.approx(119.5, abs=1e-2)
         assert crop.diff(dim=1)[8:16, 8:16].mean().item() == pytest.approx(right, abs=1e-3)
         assert crop.diff(dim=0)[8:16, 8:16].mean().item() == pytest.approx(down, abs=1e-3)
     for frame, light in [(torch.full_like(ramp, 250), 1), (torch.full_like(ramp, 5), -1)]:
-        assert (_shake(frame, 24, 0.15, Chance(light=light)) == 255 * (light > 0)).all()
+        assert (_augment(frame, 24, 0.15, Chance(light=light)) == 255 * (light > 0)).all()

@@ -1,6 +1,6 @@
 """The convolutions of the published networks, without their heads: the part that pre-trained weights fit.
 
-A trunk is an `nn.Sequential` whose layers bear the names of the publication (`conv1_1`, `relu1_1`, `pool1`, ...).
+A backbone is an `nn.Sequential` whose layers bear the names of the publication (`conv1_1`, `relu1_1`, `pool1`, ...).
 `width` multiplies every number of channels, so that `width=0.25` is the same network for a small machine.
 """
 
@@ -57,7 +57,7 @@ def spectrum(channels: int = 1, width: float = 1.0, batch_norm: bool = False, re
     return nn.Sequential(layers)
 
 
-TRUNKS: dict[str, Callable[..., nn.Sequential]] = {
+BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
     "vggish": vggish,
     "vgg_face": vgg_face,
     "spectrum": spectrum,
@@ -65,28 +65,30 @@ TRUNKS: dict[str, Callable[..., nn.Sequential]] = {
 }
 
 
-def build_trunk(
+def build_backbone(
     input_shape: Sequence[int], name: str | None = None, width: float = 1.0, batch_norm: bool = False
 ) -> nn.Sequential:
-    """Build the trunk that fits an input: by its name, or by the input's shape.
+    """Build the backbone that fits an input: by its name, or by the input's shape.
 
     Args:
         input_shape: `(segments, channels, *space)`. One dimension of space asks for `spectrum`, three channels for
             `vgg_face`, anything else for `vggish`.
-        name: One of `TRUNKS`, to choose another.
+        name: One of `BACKBONES`, to choose another.
         width: Factor on every number of channels.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
 
     Raises:
-        ValueError: If the name is unknown or the trunk has another number of dimensions than the input.
+        ValueError: If the name is unknown or the backbone has another number of dimensions than the input.
     """
     _, channels, *space = input_shape
     name = name or ("spectrum" if len(space) == 1 else "vgg_face" if channels == 3 else "vggish")
-    if name not in TRUNKS:
-        raise ValueError(f"Unknown trunk {name!r}: expected one of {', '.join(TRUNKS)}.")
+    if name not in BACKBONES:
+        raise ValueError(f"Unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}.")
     if name.startswith("spectrum") != (len(space) == 1):
-        raise ValueError(f"Trunk {name!r} does not fit an input of {len(space)} dimensions: leave the trunk unnamed.")
-    return TRUNKS[name](channels=channels, width=width, batch_norm=batch_norm)
+        raise ValueError(
+            f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
+        )
+    return BACKBONES[name](channels=channels, width=width, batch_norm=batch_norm)
 
 
 def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
@@ -98,14 +100,14 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(copy.deepcopy(module).eval().to("meta")(torch.empty(1, *shape, device="meta")).shape[1:])
 
 
-def last_convolution(trunk: nn.Sequential) -> int:
+def last_convolution(backbone: nn.Sequential) -> int:
     """Find the place of the last convolution, behind which stand its activation and the last pooling.
 
-    >>> trunk = vgg_face()
-    >>> [name for name, _ in trunk.named_children()][last_convolution(trunk) :]
+    >>> backbone = vgg_face()
+    >>> [name for name, _ in backbone.named_children()][last_convolution(backbone) :]
     ['conv5_3', 'relu5_3', 'pool5']
     """
-    return max(place for place, layer in enumerate(trunk) if isinstance(layer, nn.Conv1d | nn.Conv2d))
+    return max(place for place, layer in enumerate(backbone) if isinstance(layer, nn.Conv1d | nn.Conv2d))
 
 
 def _scaled(filters: int, width: float) -> int:
