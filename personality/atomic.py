@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Atomic writes: a file or folder is complete, or not there at all."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         ['scores.csv']
     """
     path = Path(path)
-    part = path.with_name(f".{os.getpid()}.{path.name[-100:]}.part")  # a file name can have 255 bytes
+    part = path.with_name(f".{os.getpid()}.{path.name[-50:]}.part")  # a file name has at most 255 bytes
     try:
         yield part
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""The process's memory, which on the CPU is the C library's and not PyTorch's."""
+"""Memory of the process: on the CPU, PyTorch allocates tensors with the C library."""
 
 import ctypes
 import platform
@@ -7,14 +7,14 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Let the process keep the memory of tensors that are gone, for those of the next training step.
+    """Keep the memory of freed tensors for the next training step.
 
-    glibc gives a block above 32 MB back to the system as soon as it is free, which then hands out every page of the
-    next one anew, filled with zeros: up to half of a step's time where maps are large. The process may hold up to 1.4
-    times the memory, for blocks of several sizes do not fit one another's places.
+    glibc returns a freed block above 32 MB to the system, which must fill the next one with zeros: up to half of the
+    time of a step with large maps. With this setting a process may need up to 1.4 times the memory, since freed blocks
+    have other sizes than new ones.
 
     Returns:
-        Whether the C library does so. Others than glibc are not asked.
+        Whether it was set: False for C libraries other than glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

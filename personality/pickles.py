@@ -1,4 +1,4 @@
-"""Pickles of labels and transcripts, read as data: nothing in such a file can run, however it was made."""
+"""Safe reading of pickles of labels and transcripts: no code in them can run."""
 
 import io
 import pickle
@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 
 SCALAR = re.compile(r"[<>=|]?(b1|f[248]|[iu][1248]|[SU]\d{1,6})")
-"""The codes of NumPy types that a label or a name can have: no objects, no records, no arrays."""
+"""Codes of the NumPy types that a label or a name can have: not objects, records or arrays."""
 
 
 def unpickle(content: bytes, path: object, what: str) -> Any:
-    """Build the dicts, strings and numbers of a pickle, of any protocol, of Python 2 or 3 and NumPy 1 or 2.
+    """Read the dicts, strings and numbers of a pickle, of any protocol, Python 2 or 3 and NumPy 1 or 2.
 
-    A pickle can name any function of any installed package and call it. Of all names only those of `ALLOWED` are known
-    here, and each stands for a function of this file that builds plain data.
+    A pickle can call any function of any installed package by its name. Only the names in `ALLOWED` are accepted, and
+    each is replaced by a function of this file that builds plain data.
 
     Args:
         content: The bytes of the file.
-        path: What the file is called in an error.
-        what: What it should hold: a noun first, such as "labels in an official pickle".
+        path: The name of the file in an error.
+        what: The expected content, a noun first, such as "labels in an official pickle".
 
     Returns:
-        Dicts, lists, tuples, strings, bytes and numbers. NumPy's numbers and strings become Python's. What Python 2
-        wrote as a byte string is a string, read as Latin-1.
+        Dicts, lists, tuples, strings, bytes and numbers. NumPy's numbers and strings become Python's. Byte strings of
+        Python 2 become strings, decoded as Latin-1.
 
     Raises:
-        ValueError: The file is no pickle, is cut short, or names something else, which has not been run.
+        ValueError: The file is not a pickle, is truncated, or contains another name, which has not been called.
 
     Example:
         >>> unpickle(pickle.dumps({"openness": {"a.000.mp4": np.float32(0.5)}}), "labels.pkl", "labels")
@@ -38,10 +38,10 @@ def unpickle(content: bytes, path: object, what: str) -> Any:
     try:
         _refuse_large_memo(content)
         return _DataUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a file that is no pickle, or half of one, can raise any error
+    except Exception as error:  # a file that is not a complete pickle can raise any error
         if isinstance(error, _ForbiddenNameError) and error.package in ("numpy", "pandas"):
             remedy = (
-                "ask whoever made it for a csv file, which they write with "
+                "ask its author for a csv file, written with "
                 "pandas.DataFrame(labels).to_csv('labels.csv', index_label='clip')"
             )
         noun = what.partition(" ")[0]
@@ -49,7 +49,7 @@ def unpickle(content: bytes, path: object, what: str) -> Any:
 
 
 class _ForbiddenNameError(pickle.UnpicklingError):
-    """A pickle asks for a name that no labels need."""
+    """A pickle contains a name that is not in `ALLOWED`."""
 
     def __init__(self, module: str, name: str) -> None:
         super().__init__(f"it asks for {module}.{name}, and labels need only dicts, strings and numbers")
@@ -57,7 +57,7 @@ class _ForbiddenNameError(pickle.UnpicklingError):
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """Refuses each name that is not in `ALLOWED` before the package that it belongs to is looked at."""
+    """Raises for each name that is not in `ALLOWED`, without importing its package."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -67,7 +67,7 @@ class _DataUnpickler(pickle.Unpickler):
 
 
 class _Type:
-    """Holds what a pickle says of a `numpy.dtype`: its code and, set afterwards, the order of its bytes."""
+    """Replaces `numpy.dtype`: its code and, set afterwards, its byte order."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         self.code, self.order = code, "="
@@ -77,7 +77,7 @@ class _Type:
 
 
 def _scalar(kind: _Type, content: bytes | str) -> float | str | bytes:
-    """Build a number or string as `numpy._core.multiarray.scalar` does, from a type of `SCALAR` alone."""
+    """Replaces `numpy._core.multiarray.scalar`, for the types of `SCALAR` only."""
     if not SCALAR.fullmatch(kind.code):
         raise pickle.UnpicklingError(f"it holds a NumPy value of type {kind.code}, and labels need numbers")
     raw = content.encode("latin1") if isinstance(content, str) else content
@@ -88,14 +88,14 @@ def _scalar(kind: _Type, content: bytes | str) -> float | str | bytes:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Build bytes as Python 3 writes them for Python 2: by the name of `codecs.encode`, always in Latin-1."""
+    """Replaces `codecs.encode`, by which Python 3 writes bytes for Python 2, always in Latin-1."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, and labels need only latin1")
     return text.encode("latin1")
 
 
 def _dict_without_default(factory: None) -> dict:
-    """Build a dict in place of a `defaultdict`: what it makes of a missing key is not needed to read it."""
+    """Replaces `defaultdict`; the default is not needed."""
     return {}
 
 
@@ -109,12 +109,12 @@ ALLOWED: dict[str, Any] = {
     **{f"{module}.{name}": None for module in ("builtins", "__builtin__") for name in ("dict", "float", "int", "list")},
     **{f"numpy.{name}": None for name in ("float16", "float32", "float64", "int32", "int64")},
 }
-"""All names that a pickle may hold, and what stands for each. The types that a `defaultdict` may name are None, which
-cannot be called: some of them would fill the memory."""
+"""All names that a pickle may contain, with their replacements. Types that are the default of a `defaultdict` become
+None, which cannot be called: some of them could fill the memory."""
 
 
 def _refuse_large_memo(content: bytes) -> None:
-    """Raise where a few bytes would make the unpickler set aside gigabytes, or say that they are followed by many."""
+    """Raise if a few bytes would make the unpickler allocate gigabytes."""
     for operation, argument, _ in pickletools.genops(content):
         if operation.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(content):
             raise pickle.UnpicklingError(f"it numbers an object {argument} in a file of {len(content)} bytes")

@@ -1,4 +1,4 @@
-"""A trained model with the data that it understands, brought back from its checkpoint."""
+"""Load a trained model from a checkpoint; score and explain videos with it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,28 +13,29 @@ import torch
 
 from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
-from personality.explanation import cam, segments
+from personality.explanation import cam
+from personality.explanation.explainer import Explainer
 from personality.models import TraitRegressor
 from personality.traits import TRAITS, Coordinates
 
 
 class Explanation(NamedTuple):
-    """What speaks for and against each trait in one segment."""
+    """The attribution maps of one segment."""
 
     maps: dict[str, np.ndarray]
     """`(*space)` for each trait: signed, in units of the score."""
     inputs: np.ndarray
-    """`(channels, *space)`, as the model sees it but not normalised."""
+    """`(channels, *space)` before normalisation."""
     coordinates: Coordinates
-    """Where in its clip the segment lies, and what the positions of its space mean."""
+    """Where in its clip the segment and each position of its space lie."""
 
 
 class Predictor(NamedTuple):
-    """What a checkpoint knows: the model, and how its inputs are made.
+    """A trained model and its data module.
 
     Example:
         predictor = personality.load("best.ckpt")
-        predictor.predict("talk.mp4")  # a line for each 15.3 s
+        predictor.predict("talk.mp4")  # a row for each 15.3 s
         maps, inputs, coordinates = predictor.explain("talk.mp4", clip=0, segment=3)
     """
 
@@ -45,44 +46,44 @@ class Predictor(NamedTuple):
         """Score videos.
 
         Returns:
-            A line for each clip of 15.3 s (see `VideoFiles`): index `clip`, a column for each trait, and for each the
-            standard deviation over the clip's segments, `<trait>_std`. NaN where a clip could not be read.
+            A row for each clip of 15.3 s (see `VideoFiles`): index `clip`, a column for each trait, and for each the
+            standard deviation over the clip's segments, `<trait>_std`. NaN for clips that cannot be read.
         """
-        with self._reading(videos) as data, torch.inference_mode():
+        with self._prepare(videos) as data, torch.inference_mode():
             targets, rows = data.targets, data.usable("test")
             table = np.full((len(data.clips("test")), 2 * len(targets)), np.nan)
             for row in rows:
                 batch = data.transfer_batch_to_device(data.fetch("test", [row]), self.model.device, 0)
-                scores, weights = self.model.score(data.normalise(batch))
-                scores = scores[0, weights[0] > 0]
-                table[row] = torch.cat([scores.mean(0), scores.std(0, correction=0)]).cpu().numpy()
+                scores = self.model.score(data.normalise(batch))
+                std = scores.segments[0, : int(batch.segments)].std(0, correction=0)
+                table[row] = torch.cat([scores.clips[0], std]).cpu().numpy()
         columns = [*targets, *(f"{target}_std" for target in targets)]
         return pd.DataFrame(table, index=data.clips("test").index, columns=columns)
 
     def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
-        """Say what in a segment of a video speaks for and against each trait."""
-        with self._reading([video]) as data:
+        """Compute the attribution maps of a segment of a video."""
+        with self._prepare([video]) as data:
             names = data.clips("test").index
             if not 0 <= clip < len(names):
                 raise ValueError(f"{video} has {len(names)} clips: expected one of these instead of {clip}, from 0 on.")
-            there = int(data.caches["test"].segments[clip])
-            if not 0 <= segment < there:
-                failures = dict(data.caches["test"].failures().to_numpy())
-                name = names[clip]
+            cache = data.caches["test"]
+            count = int(cache.segments[clip])
+            if not 0 <= segment < count:
+                reason = dict(cache.failures().to_numpy()).get(names[clip], "")
                 raise ValueError(
-                    f"{video}, clip {clip}, has {there} segments: expected one of these instead of {segment}. "
-                    f"{failures.get(name, '')}".strip()
+                    f"{video}, clip {clip}, has {count} segments: expected one of these instead of {segment}. "
+                    f"{reason}".strip()
                 )
-            found = segments.explain(method, self.model, data, "test", np.array([[clip, segment]]))[clip, segment]
+            (found,) = Explainer(self.model, data, "test", method).explain(np.array([[clip, segment]]))
             maps = dict(zip(data.targets, found.maps, strict=True))
             return Explanation(maps, found.inputs, data.coordinates("test", clip, segment))
 
     @contextmanager
-    def _reading(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
-        """Prepare videos of one's own in a temporary folder."""
+    def _prepare(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
+        """Compute the features of videos in a temporary folder."""
         with TemporaryDirectory() as folder:
-            settings = self.model.config["data"] | {"cache": folder}  # type: ignore[index]
-            data = _build(TraitDataModule, settings, corpus=VideoFiles(videos, self.data.modality))
+            settings = self.data.settings | {"cache": folder}
+            data = type(self.data)(VideoFiles(videos, self.data.modality), **settings)
             data.prepare_data()
             data.setup()
             yield data
@@ -96,22 +97,22 @@ def load(
     videos: str | Path | Sequence[str | Path] | None = None,
     device: str | torch.device | None = None,
 ) -> Predictor:
-    """Rebuild model and data from a checkpoint alone.
+    """Rebuild model and data module from a checkpoint.
 
-    The file is read as numbers and plain words, and only classes of this framework's kinds are built from it: a
-    checkpoint from a stranger cannot run code.
+    The file is read with `weights_only=True`, and only corpora, data modules and models are built from it: the
+    checkpoint of a stranger cannot run code.
 
     Args:
-        checkpoint: Written by `train.py`.
+        checkpoint: Saved by a Trainer, in `train.py` or in Python.
         corpus: Settings of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
             another corpus.
         data: Settings of the data module that differ here, such as `{"batch_size": 4}`.
         videos: Files and folders of one's own instead of the corpus (see `VideoFiles`): the split `test`.
-        device: Where the model computes, such as `cuda`; by default the CPU. Results are on the CPU in any case.
+        device: Where the model computes, such as `cuda`; by default the CPU. Results are always on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file, or one of the videos does not exist.
-        ValueError: The file is not a checkpoint of this framework, or does not fit the model it names.
+        ValueError: The file is not a checkpoint of this package, or does not fit the model that it names.
     """
     if videos is not None and corpus:
         raise ValueError(f"Got both videos and a corpus, {corpus}. Expected one of them; leave the other out.")
@@ -121,38 +122,39 @@ def load(
         )
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        config = content["config"] | {"data": {"targets": [*TRAITS]} | content["config"]["data"]}
+        config = {"corpus": {}} | content["config"]
+        data = {"targets": [*TRAITS]} | config["data"] | (data or {})
+        model = config["model"]
     except Exception as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one of train.py, or of a "
-            "model whose `config` was set before its training."
+            f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one that a Trainer saved of a "
+            "model and a data module of `personality`."
         ) from error
-    config["data"] |= data or {}
     clips: Corpus
     if videos is not None:
-        clips = VideoFiles(videos, _class(TraitDataModule, config["data"]).modality)
+        clips = VideoFiles(videos, _find_class(TraitDataModule, data).modality)
         clips.prepare()
     else:
         corpus = corpus or {}
         clips = _build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
-    module = _build(TraitDataModule, config["data"], corpus=clips)
-    model = _build(TraitRegressor, config["model"], input_shape=module.input_shape, targets=module.targets)
+    module: TraitDataModule = _build(TraitDataModule, data, corpus=clips)
+    shape = {"input_shape": module.input_shape, "modality": module.modality, "targets": module.targets}
+    network: TraitRegressor = _build(TraitRegressor, model | shape)
     try:
-        model.load_state_dict(content["state_dict"])
+        network.load_state_dict(content["state_dict"])
     except RuntimeError as error:
-        raise ValueError(f"{checkpoint} does not fit the {type(model).__name__} that it names: {error}") from error
-    model.config = config
-    return Predictor(model.eval().to(device), module)
+        raise ValueError(f"{checkpoint} does not fit the {type(network).__name__} that it names: {error}") from error
+    return Predictor(network.eval().to(device), module)
 
 
-def _build(kind: Any, node: dict[str, Any], **more: Any) -> Any:
-    """Build what a config's `_target_` names, if it is of the right kind."""
-    return _class(kind, node)(**{name: value for name, value in node.items() if name != "_target_"}, **more)
+def _build(kind: type, config: dict[str, Any], **more: Any) -> Any:
+    """Build the object that a config describes."""
+    return _find_class(kind, config)(**{name: value for name, value in config.items() if name != "_target_"}, **more)
 
 
-def _class(kind: Any, node: dict[str, Any]) -> Any:
-    """Find the class that a config's `_target_` names, if it is of the right kind."""
-    module, _, name = node["_target_"].rpartition(".")
+def _find_class(kind: type, config: dict[str, Any]) -> Any:
+    """Import the class that a config's `_target_` names, if it is a subclass of `kind`."""
+    module, _, name = config["_target_"].rpartition(".")
     found = getattr(import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise ValueError(

@@ -1,9 +1,9 @@
-"""The words that every part shares: the five traits, one clip of a batch, the axes of an input."""
+"""What all packages share: the names of the traits, and the types that data and models exchange."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,40 +11,43 @@ if TYPE_CHECKING:  # torch takes seconds to import, and makers of clips do witho
     from torch import Tensor
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-"""The Big Five in the order of the acronym OCEAN and of the published tables. As labelled in First Impressions,
+"""The Big Five in the order of the acronym OCEAN and of published tables. In the labels of First Impressions,
 `neuroticism` is emotional *stability*: it correlates positively with the other four."""
 
 CLIP_SECONDS = 15.3
-"""How long a clip of First Impressions is; longer videos are cut into clips of this length."""
+"""Duration of a clip of First Impressions. Longer videos are cut into clips of this duration."""
 
 TARGETS = (*TRAITS, "interview")
-"""All that clips of First Impressions are labelled with; the last is whether to invite the person to an interview."""
+"""All labels of First Impressions; `interview` is whether to invite the person to a job interview."""
+
+Modality = Literal["audio", "image", "text", "vector"]
+"""What an input shows; backbone, baseline and pictures follow from it."""
 
 
 class Batch(NamedTuple):
-    """One clip, or with a leading batch dimension a batch of clips: all that a model learns of the data."""
+    """One clip, or with a leading batch dimension `B` several: all that a model gets from the data."""
 
     inputs: Tensor
-    """`(segments, channels, *space)`: one or two dimensions of space."""
+    """`(segments, channels, *space)`, with one or two dimensions of space."""
     labels: Tensor
     """`(targets,)` labels in [0, 1]; NaN where a clip has no label."""
     segments: Tensor | int
-    """How many of the segments are real: those after them pad a clip that is shorter than the others."""
+    """The number of real segments; those after them are padding of a short clip."""
     clip: Tensor | int
-    """The clip's row in its split: metrics and heatmaps know a clip by it."""
+    """The clip's row in its split, by which metrics and heatmaps identify it."""
 
 
 class Scores(NamedTuple):
-    """What a model makes of a batch of clips."""
+    """The scores of a batch of clips."""
 
     clips: Tensor
-    """`(B, targets)`: the score of each clip, the mean over its real segments."""
+    """`(B, targets)`: the mean over the real segments of each clip."""
     segments: Tensor
-    """`(B, S, targets)`: the score of each segment; NaN for segments that pad a short clip."""
+    """`(B, S, targets)`: the score of each segment, NaN for padding."""
 
 
 class Axis(NamedTuple):
-    """One dimension of an input's space and what its positions mean."""
+    """One dimension of an input's space, with the coordinates of its positions."""
 
     name: str
     """`time` in seconds, `frequency` in Hz, `height` or `width` as a share of the video frame."""
@@ -53,7 +56,7 @@ class Axis(NamedTuple):
 
 
 class Coordinates(NamedTuple):
-    """Where in its clip a segment lies."""
+    """The times and axes of a segment in its clip."""
 
     start: float
     end: float
@@ -63,16 +66,13 @@ class Coordinates(NamedTuple):
 
 
 def source_id(clip: str) -> str:
-    """Name the video that a clip was cut from: clips of one source show the same person.
+    """Return the name of the video that a clip was cut from. Clips of one source show the same person.
 
     >>> source_id("-Ab.x_9-7kQ.003.mp4")
     '-Ab.x_9-7kQ'
     >>> source_id("holiday.mp4")
     'holiday'
-
-    A recording of more than four hours has more than a thousand clips, which five digits number:
-
-    >>> source_id("lecture.01000.mp4")
+    >>> source_id("lecture.01000.mp4")  # a video of more than a thousand clips, over four hours
     'lecture'
     """
     return re.sub(r"(\.(\d{3}|\d{5}))?(\.[A-Za-z]\w{1,4})?$", "", clip)

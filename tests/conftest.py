@@ -7,7 +7,7 @@ from personality.corpus import SampleCorpus
 
 
 def pytest_collection_finish(session):
-    """Where scripts are run, import what takes them long once, in a process that they can be forks of."""
+    """For tests that run scripts, import slow modules once, in a process that is forked for each run."""
     if any(
         item.module.__name__.endswith(("test_scripts", "test_prepare", "test_documents"))
         for item in session.items
@@ -19,7 +19,7 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """Twelve clips of four seconds with planted evidence."""
+    """Twelve clips of four seconds with planted cues."""
     corpus = SampleCorpus(tmp_path_factory.mktemp("sample"), sizes=(6, 3, 3), seconds=4, processes=1)
     corpus.prepare()
     return corpus
@@ -27,5 +27,5 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loading(tmp_path_factory):
-    """Words for every data module: features are computed once, in this process."""
+    """Arguments for every data module: features are computed once, in this process."""
     return {"cache": str(tmp_path_factory.mktemp("cache")), "processes": 0, "batch_size": 2}

@@ -9,62 +9,94 @@ from types import ModuleType
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 from test_scripts import run
 
+from personality.callbacks import SaveHeatmaps
 from personality.data import SummarySpectrogram
-from personality.evaluation.__main__ import parser
-from personality.explanation import SaveHeatmaps
+from personality.evaluation.__main__ import COMMANDS, parser
 
-HOUSE = Path(__file__).parents[1]
-
-
-def commands():
-    """Every line of the README's shell examples, a line that goes on taken together, comments cut off."""
-    for block in re.findall(r"```sh\n(.*?)```", (HOUSE / "README.md").read_text(), re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words:
-                yield words[{"srun": 1, "uv": 2}.get(words[0], 0) :]
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
-LINES = [*commands()]
-SCRIPTS = [line for line in LINES if re.search(r"(train|explain|prepare)\.py$", " ".join(line[:2]))]
+def code(page, language):
+    """List a page's code blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def test_the_readme_has_examples():
-    assert len(SCRIPTS) > 10
+def commands(pages):
+    """List every shell command of some pages once, as arguments, without comments and line breaks."""
+    found = {}
+    for page in pages:
+        for line in "".join(code(page, "sh")).replace("\\\n", " ").splitlines():
+            arguments = shlex.split(line, comments=True)
+            if arguments:
+                arguments = arguments[{"srun": 1, "uv": 2}.get(arguments[0], 0) :]
+                found[" ".join(arguments)] = arguments
+    return list(found.values())
 
 
-@pytest.mark.parametrize("line", SCRIPTS, ids=" ".join)
-def test_a_command_of_the_readme_composes(line, tmp_path):
-    script, *words = [word for word in line if word not in ("python", "-m")]
+EVERY_DAY = commands(PAGES[:1])  # those of the README; composing takes a second each
+LINES = commands(PAGES)
+SCRIPTS = [
+    pytest.param(line, marks=() if line in EVERY_DAY else pytest.mark.slow, id=" ".join(line))
+    for line in LINES
+    if re.search(r"(train|explain|prepare)\.py$", " ".join(line[:2]))
+]
+
+
+def test_the_pages_have_commands():
+    assert len(SCRIPTS) > 20
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_a_command_composes(command, tmp_path):
+    script, *arguments = [argument for argument in command if argument not in ("python", "-m")]
     script = script.removesuffix(".py")
-    if "-m" in line:
-        words = [word.split(",")[0] if "=" in word and "[" not in word else word for word in words]
-    said = run(script, *words, "--cfg", "job", "--resolve", folder=tmp_path)
-    assert "_target_: pytorch_lightning.Trainer" in said or script == "prepare"
+    if "-m" in command:
+        arguments = [text.split(",")[0] if "=" in text and "[" not in text else text for text in arguments]
+    output = run(script, *arguments, "--cfg", "job", "--resolve", folder=tmp_path)
+    assert "_target_: pytorch_lightning.Trainer" in output or script == "prepare"
 
 
 def test_commands_of_the_evaluation_are_known():
-    lines = [line for line in LINES if line[1:3] == ["-m", "personality.evaluation"]]
-    assert len(lines) >= 2
-    for line in lines:
-        assert parser().parse_args(line[3:])
+    evaluations = [line[3:] for line in LINES if line[1:3] == ["-m", "personality.evaluation"]]
+    assert {"compare", "plot", "fuse", "calibrate"} < {arguments[0] for arguments in evaluations}
+    for arguments in evaluations:
+        default = [] if arguments[0] in COMMANDS else ["evaluate"]
+        assert parser().parse_args([*default, *arguments])
 
 
-def test_the_model_of_the_contributing_page_trains_and_is_explained(corpus, loading, tmp_path, monkeypatch):
-    page = (HOUSE / "CONTRIBUTING.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (target,) = re.findall(r"`_target_: (.*?)`", page)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_of_a_page_imports_what_exists(page):
+    for block in code(page, "python"):
+        compile(block, str(page), "exec")
+        for line in re.findall(r"(?m)^(?:from|import) personality.*", block):
+            exec(line, {})
+
+
+def test_links_of_the_readme_lead_to_files():
+    for page in (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"):
+        links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()) if "://" not in link]
+        assert links
+        assert all((REPOSITORY / link).exists() for link in links)
+
+
+def test_the_model_of_the_documentation_trains_and_is_explained(corpus, loading, tmp_path, monkeypatch):
+    page = REPOSITORY / "docs/adding.md"
+    (source,), (yaml,) = code(page, "python"), code(page, "yaml")
+    target = OmegaConf.create(yaml)._target_
     module = ModuleType(target.rpartition(".")[0])
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(code, vars(module))
+    exec(source, vars(module))
     monkeypatch.setattr("personality.models.wide_cnn", module, raising=False)
     for shape in ((10, 3, 224, 224), (1, 1, 30605), (1, 1, 1529, 26), (15, 1, 96, 64)):
         assert module.WideCNN(shape, width=0.25)(torch.zeros(1, *shape[1:])).shape == (1, 5)
     data = SummarySpectrogram(corpus, **loading)
-    model = instantiate({"_target_": target}, input_shape=data.input_shape, targets=data.targets)
+    of_data = {"input_shape": data.input_shape, "modality": data.modality, "targets": data.targets}
+    model = instantiate({"_target_": target}, **of_data, _convert_="all")
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     trainer = Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=[SaveHeatmaps(top=1)], **quiet)
     trainer.fit(model, data)

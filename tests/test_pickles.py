@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from personality.corpus.annotations import read_labels, read_transcripts
-from personality.evaluation import read_traits
+from personality.evaluation import read_trait_labels
 from personality.pickles import ALLOWED, unpickle
 from personality.traits import TRAITS
 
@@ -29,15 +29,15 @@ def labels_of(kind=float, mapping=dict, name=str):
 
 
 def refused(content, tmp_path):
-    """What is said of a pickle, which must name the file and give a remedy."""
+    """The error of a pickle, which must name the file and give a remedy."""
     path = tmp_path / "annotation_training.pkl"
     path.write_bytes(content)
-    for read in (read_labels, read_traits):
+    for read in (read_labels, read_trait_labels):
         with pytest.raises(
             ValueError, match=r"annotation_training.pkl cannot be read as labels: .*Expected labels.*; (fetch|ask)"
-        ) as said:
+        ) as message:
             read(path)
-    return str(said.value)
+    return str(message.value)
 
 
 LAYOUTS = {
@@ -64,7 +64,7 @@ def test_official_labels_that_were_pickled_again(layout, protocol, tmp_path):
     read = read_labels(path)
     assert list(read.index) == list(CLIPS)
     np.testing.assert_allclose(read[TARGETS], VALUES.T, atol=1e-3 if layout == "float16" else 1e-7)
-    pd.testing.assert_frame_equal(read_traits(path), read)
+    pd.testing.assert_frame_equal(read_trait_labels(path), read)
 
 
 def test_numpy_1_and_numpy_2_call_the_same_function(tmp_path):
@@ -115,9 +115,9 @@ def test_hostile_pickles_do_not_run(tmp_path, protocol):
     for call in calls:
         name = call.call[0].__name__
         for content in (call, {"openness": call}, {call: 1}, {"openness": {"a.mp4": call}}):
-            said = refused(pickle.dumps(content, protocol=protocol), tmp_path)
-            assert "it asks for " in said
-            assert name in said or "getattr" in said or "__import__" in said
+            message = refused(pickle.dumps(content, protocol=protocol), tmp_path)
+            assert "it asks for " in message
+            assert name in message or "getattr" in message or "__import__" in message
     assert not harm.exists()
 
 
@@ -136,9 +136,9 @@ def test_a_name_is_refused_before_its_package_is_imported(tmp_path, name):
     [(os.getcwd, "getcwd"), (print, "print"), (functools.partial(dict, a=1), "partial"), (np.load, "load")],
 )
 def test_a_defaultdict_with_a_factory_that_is_no_plain_type(tmp_path, factory, name):
-    said = refused(pickle.dumps(collections.defaultdict(factory, labels_of())), tmp_path)
-    assert f"asks for {factory.__module__ if name != 'partial' else 'functools'}" in said
-    assert name in said
+    message = refused(pickle.dumps(collections.defaultdict(factory, labels_of())), tmp_path)
+    assert f"asks for {factory.__module__ if name != 'partial' else 'functools'}" in message
+    assert name in message
 
 
 def test_types_that_a_defaultdict_may_name_cannot_be_called(tmp_path):
@@ -228,8 +228,8 @@ def test_a_few_bytes_do_not_fill_the_memory(tmp_path, bomb):
     ids=["frame", "series", "arrays"],
 )
 def test_labels_in_pandas_and_numpy_containers_are_refused_with_a_remedy_that_helps(content, tmp_path):
-    said = refused(pickle.dumps(content), tmp_path)
-    remedy = said.partition("which they write with ")[2].removesuffix(".")
+    message = refused(pickle.dumps(content), tmp_path)
+    remedy = message.partition("written with ")[2].removesuffix(".")
     assert remedy.startswith("pandas.DataFrame(labels).to_csv(")
     table = pd.DataFrame(content)
     table.index = pd.Index(CLIPS)
@@ -241,7 +241,7 @@ def test_labels_in_pandas_and_numpy_containers_are_refused_with_a_remedy_that_he
 def test_values_that_are_no_numbers_are_named(content, tmp_path):
     path = tmp_path / "labels.pkl"
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(ValueError, match=r"labels\.pkl says .* for openness\. Expected a number"):
+    with pytest.raises(ValueError, match=r"labels\.pkl has .* for openness\. Expected a number"):
         read_labels(path)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint as people use it from a notebook: scores and evidence for a video, whatever the input."""
+"""A checkpoint as people use it from a notebook: scores and maps of a video, whatever the input."""
 
 import json
 import os
@@ -13,10 +13,9 @@ import torch
 from pytorch_lightning import Trainer
 
 import personality
+from personality.callbacks import SaveHeatmaps, SaveReport, SaveResults
 from personality.corpus import FirstImpressions, VideoFiles
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
-from personality.evaluation import SaveResults
-from personality.explanation import SaveHeatmaps, SaveReport
 from personality.features import workers
 from personality.features.encoding import write_video
 from personality.features.media import read_frames
@@ -29,31 +28,27 @@ CASES = {
 }
 
 
-def checkpoint(folder, corpus, kind, words, build, targets=TRAITS):
+def checkpoint(folder, corpus, kind, settings, build, targets=TRAITS):
     """Save what a run of these would."""
-    model = build(kind(corpus, **words).input_shape, targets=targets, width=0.05)
-    names = [(type(corpus), {"root": str(corpus.root)}), (kind, words), (build, {"width": 0.05})]
-    config = {
-        part: {"_target_": f"{each.__module__}.{each.__name__}", **keywords}
-        for part, (each, keywords) in zip(("corpus", "data", "model"), names, strict=True)
-    }
-    config["data"]["targets"] = list(targets)
+    data = kind(corpus, targets=targets, **settings)
+    model = build(data.input_shape, modality=data.modality, targets=targets, width=0.05)
+    config = {"corpus": corpus.config, "data": data.config, "model": model.config}
     torch.save({"state_dict": model.state_dict(), "config": config}, folder / "best.ckpt")
     return folder / "best.ckpt"
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_maps_inputs_and_axes_are_of_what_the_model_sees(corpus, tmp_path, case):
-    kind, words, build, space = CASES[case]
-    predictor = personality.load(checkpoint(tmp_path, corpus, kind, words, build))
+    kind, settings, build, space = CASES[case]
+    predictor = personality.load(checkpoint(tmp_path, corpus, kind, settings, build))
     video = corpus.clips("test").path.iloc[0]
     scores = predictor.predict(video)
-    maps, inputs, place = predictor.explain(video)
+    maps, inputs, coordinates = predictor.explain(video)
     assert scores.shape == (1, 10)
     assert scores.notna().all(axis=None)
     assert set(maps) == set(TRAITS)
     assert {each.shape for each in maps.values()} == {space}
-    assert inputs.shape[1:] == space == tuple(len(axis.values) for axis in place.axes)
+    assert inputs.shape[1:] == space == tuple(len(axis.values) for axis in coordinates.axes)
     assert all(np.abs(each).max() > 0 for each in maps.values())
 
 
@@ -74,24 +69,24 @@ def test_what_is_not_there_is_not_explained(corpus, tmp_path):
         predictor.explain(tmp_path / "none.mp4")
 
 
-def test_a_checkpoint_of_a_model_without_a_recipe_says_what_it_lacks(tmp_path):
+def test_a_checkpoint_without_a_config_is_refused(tmp_path):
     torch.save({"state_dict": {}, "config": None}, tmp_path / "bare.ckpt")
-    with pytest.raises(ValueError, match="whose `config` was set"):
+    with pytest.raises(ValueError, match="is not a checkpoint of `personality`"):
         personality.load(tmp_path / "bare.ckpt")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_videos_take_the_place_of_the_corpus(corpus, tmp_path, case):
-    kind, words, build, _ = CASES[case]
-    path, video = checkpoint(tmp_path, corpus, kind, words, build), corpus.clips("test").path.iloc[0]
+    kind, settings, build, _ = CASES[case]
+    path, video = checkpoint(tmp_path, corpus, kind, settings, build), corpus.clips("test").path.iloc[0]
     model, data = personality.load(path, data={"cache": str(tmp_path)}, videos=[video], device="cpu")
     assert isinstance(data.corpus, VideoFiles)
     assert data.corpus.kind == {"faces": "video", "spectra": "audio"}[case]
     data.prepare_data()
     data.setup()
-    scores, _ = model.score(data.normalise(data.fetch("test", [0])))
+    scores = model.score(data.normalise(data.fetch("test", [0])))
     expected = personality.load(path).predict(video)[list(TRAITS)].to_numpy()
-    np.testing.assert_allclose(scores.detach().mean(1).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(scores.segments.detach().mean(1).numpy(), expected, atol=1e-6)
 
 
 def test_clips_of_a_prediction_follow_the_stream_that_the_input_reads(corpus, tmp_path):
@@ -104,7 +99,7 @@ def test_clips_of_a_prediction_follow_the_stream_that_the_input_reads(corpus, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "remedy"),
+    ("settings", "error", "remedy"),
     [
         ({"videos": []}, FileNotFoundError, "Got no videos.*name at least one"),
         ({"videos": ["none.mp4"]}, FileNotFoundError, r"no none\.mp4.*check the name"),
@@ -115,9 +110,9 @@ def test_clips_of_a_prediction_follow_the_stream_that_the_input_reads(corpus, tm
         ),
     ],
 )
-def test_videos_that_make_no_sense_are_refused_before_anything_is_read(corpus, tmp_path, words, error, remedy):
+def test_videos_that_make_no_sense_are_refused_before_anything_is_read(corpus, tmp_path, settings, error, remedy):
     with pytest.raises(error, match=remedy):
-        personality.load(checkpoint(tmp_path, corpus, RawWavFFT, {}, CamCNN), **words)
+        personality.load(checkpoint(tmp_path, corpus, RawWavFFT, {}, CamCNN), **settings)
 
 
 def test_settings_of_the_data_hold_for_predictions_too(corpus, tmp_path):
@@ -160,11 +155,11 @@ def test_on_an_accelerator_results_are_those_of_the_cpu_and_lie_there(corpus, tm
 def test_a_few_videos_of_ones_own_need_no_pool_and_a_corpus_keeps_its_own(corpus, tmp_path, monkeypatch):
     asked = []
 
-    def computed(compute, tasks, processes, time_limit):
+    def in_this_process(compute, tasks, processes, time_limit):
         asked.append(processes)
-        return workers.computed(compute, tasks, 0, time_limit)
+        return workers.run_tasks(compute, tasks, 0, time_limit)
 
-    monkeypatch.setattr("personality.features.cache.computed", computed)
+    monkeypatch.setattr("personality.features.cache.run_tasks", in_this_process)
     for number in range(9):
         shutil.copy(corpus.clips("test").path.iloc[0], tmp_path / f"{number}.mp4")
     few, many = (VideoFiles(sorted(tmp_path.glob("?.mp4"))[:count]) for count in (8, 9))
@@ -215,8 +210,8 @@ def test_videos_of_any_name_are_scored_drawn_and_reported(corpus, tmp_path):
         shutil.copy(source, os.fsencode(videos) + b"/" + name)
     with open(os.fsencode(videos) + b"/br\xf6ken\n" + b"x" * 200 + b".webm", "w") as file:  # noqa: PTH123
         file.write("not a video")
-    words = {"cache": str(tmp_path / "cache"), "segments": 4}
-    path = checkpoint(tmp_path, corpus, ClipSpectrogram, words, CamCNN)
+    settings = {"cache": str(tmp_path / "cache"), "segments": 4}
+    path = checkpoint(tmp_path, corpus, ClipSpectrogram, settings, CamCNN)
     model, data = personality.load(path, videos=[videos])
     callbacks = [SaveResults(), SaveHeatmaps(average=True), SaveReport()]
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
@@ -249,3 +244,21 @@ def test_videos_of_any_name_are_scored_drawn_and_reported(corpus, tmp_path):
     assert {*page.said["h3"]} >= {source_id(name) for name in names}
     sounds = json.loads(text.split('id="sounds">')[1].split("</script>")[0])
     assert sounds.keys() == {*index["clip"]}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_checkpoint_made_in_python_is_complete(corpus, tmp_path, case):
+    kind, settings, build, _ = CASES[case]
+    data = kind(corpus, batch_size=3, **settings, cache=str(tmp_path), processes=0)
+    model = build(data.input_shape, modality=data.modality, width=0.05, lr=1e-4)
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = Trainer(accelerator="cpu", max_steps=1, default_root_dir=tmp_path, **quiet)
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = personality.load(tmp_path / "last.ckpt")
+    assert type(again.model) is build
+    assert type(again.data.corpus) is type(corpus)
+    assert [part.settings for part in (again.data.corpus, again.data, again.model)] == [
+        part.settings for part in (corpus, data, model)
+    ]
+    assert all(torch.equal(value, again.model.state_dict()[name]) for name, value in model.state_dict().items())

@@ -1,4 +1,4 @@
-"""Features survive whatever happens to the processes and the bytes: run as people run it, killed as machines do."""
+"""Features survive killed processes and damaged files."""
 
 import multiprocessing
 import os
@@ -9,21 +9,21 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from test_scripts import HOUSE, execute, newest, run
+from test_scripts import ROOT, execute, newest, run
 
 INPUT = "data=summary_spectrogram"
 
 
 @pytest.fixture(scope="module")
-def words(corpus):
+def overrides(corpus):
     sizes = ",".join(map(str, corpus.sizes))
     return [INPUT, f"corpus.root={corpus.root}", f"corpus.sizes=[{sizes}]", "corpus.seconds=4"]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(words, tmp_path_factory):
+def undisturbed(overrides, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    run("prepare", *words, f"data.cache={folder}/cache", folder=folder)
+    run("prepare", *overrides, f"data.cache={folder}/cache", folder=folder)
     return contents(folder / "cache")
 
 
@@ -31,17 +31,17 @@ def contents(cache):
     return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file()}
 
 
-def start(words, folder):
+def start(overrides, folder):
     folder.mkdir(exist_ok=True)
-    process = multiprocessing.get_context("forkserver").Process(target=alone, args=(words, folder))
+    process = multiprocessing.get_context("forkserver").Process(target=alone, args=(overrides, folder))
     process.start()
     return process
 
 
-def alone(words, folder):
+def alone(overrides, folder):
     """Run in a group of its own, so that all processes of a run can be killed at the same moment."""
     os.setsid()
-    execute(HOUSE / "prepare.py", words, folder)
+    execute(ROOT / "prepare.py", overrides, folder)
 
 
 def kill(process):
@@ -52,25 +52,27 @@ def kill(process):
     process.join()
 
 
-def test_twenty_kills_change_nothing(words, undisturbed, tmp_path):
-    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=2")
-    chance = random.Random(0)
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(overrides, undisturbed, tmp_path):
+    overrides = (*overrides, f"data.cache={tmp_path}/cache", "data.processes=2")
+    rng = random.Random(0)
     there, patience = set(), 1.0
     for _ in range(20):
-        process = start(words, tmp_path)
-        time.sleep(patience * (0.5 + 2 * chance.random()))
+        process = start(overrides, tmp_path)
+        time.sleep(patience * (0.5 + 2 * rng.random()))
         kill(process)
         there.add(len([*tmp_path.glob("cache/*/*/*/*/inputs.npy")]))
         if there == {0}:
             patience *= 1.3  # a busy machine has not come to the features yet
     assert there & {1, 2, 3}  # some of the kills met features that were being made
-    run("prepare", *words, folder=tmp_path)
+    run("prepare", *overrides, folder=tmp_path)
     assert contents(tmp_path / "cache") == undisturbed
 
 
-def test_two_runs_that_share_a_cache_change_nothing_even_if_one_is_killed(words, undisturbed, tmp_path):
-    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=1")
-    first, second = start(words, tmp_path / "first"), start(words, tmp_path / "second")
+@pytest.mark.slow
+def test_two_runs_that_share_a_cache_change_nothing_even_if_one_is_killed(overrides, undisturbed, tmp_path):
+    overrides = (*overrides, f"data.cache={tmp_path}/cache", "data.processes=1")
+    first, second = start(overrides, tmp_path / "first"), start(overrides, tmp_path / "second")
     time.sleep(1.5)
     kill(first)
     second.join()
@@ -78,26 +80,26 @@ def test_two_runs_that_share_a_cache_change_nothing_even_if_one_is_killed(words,
     assert contents(tmp_path / "cache") == undisturbed
 
 
-def test_shards_make_together_what_one_run_makes(words, undisturbed, tmp_path):
-    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=0")
-    said = run("prepare", *words, "shard=[1,2]", folder=tmp_path)
+def test_shards_make_together_what_one_run_makes(overrides, undisturbed, tmp_path):
+    overrides = (*overrides, f"data.cache={tmp_path}/cache", "data.processes=0")
+    output = run("prepare", *overrides, "shard=[1,2]", folder=tmp_path)
     clips = pd.read_csv(newest(tmp_path, "prepare") / "clips.csv")
     assert set(clips["state"]) == {"done", "missing"}
     assert (clips["state"] == "missing").sum() == 7  # 3 of 6, 2 of 3 and 2 of 3
-    assert "missing" in said
-    run("prepare", *words, "shard=[0,2]", folder=tmp_path)
+    assert "missing" in output
+    run("prepare", *overrides, "shard=[0,2]", folder=tmp_path)
     assert contents(tmp_path / "cache") == undisturbed
-    assert "expected one of (0, 2)" in run("prepare", *words, "shard=[2,2]", folder=tmp_path, expect=1)
+    assert "expected one of (0, 2)" in run("prepare", *overrides, "shard=[2,2]", folder=tmp_path, expect=1)
 
 
-def test_what_is_damaged_is_found_and_mended(words, undisturbed, tmp_path):
-    words = (*words, f"data.cache={tmp_path}/cache", "data.processes=0")
-    run("prepare", *words, folder=tmp_path)
+def test_damaged_features_are_found_and_repaired(overrides, undisturbed, tmp_path):
+    overrides = (*overrides, f"data.cache={tmp_path}/cache", "data.processes=0")
+    run("prepare", *overrides, folder=tmp_path)
     (path,) = (tmp_path / "cache").glob("*/*/train/*/inputs.npy")
     array = np.load(path, mmap_mode="r+")
     array[3, 0, 0, 100, 5] += 1
     array.flush()
     assert contents(tmp_path / "cache") != undisturbed
-    said = run("prepare", *words, "verify=true", folder=tmp_path)
-    assert "1 clips have other bytes than were written" in said
+    output = run("prepare", *overrides, "verify=true", folder=tmp_path)
+    assert "1 clips have damaged features" in output
     assert contents(tmp_path / "cache") == undisturbed

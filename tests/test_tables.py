@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from personality.corpus.annotations import read_labels
-from personality.corpus.people import read_people
-from personality.evaluation import read_groups, read_predictions, read_traits
-from personality.tables import read_table, spell_columns
+from personality.corpus.annotations import read_labels, read_people
+from personality.evaluation import read_groups, read_predictions, read_trait_labels
+from personality.tables import read_table, rename_columns
 from personality.traits import TRAITS
 
 CLIPS = ["-Ab_x9-7kQz.003", "J4GQm9j0JZ0.000", "zoé talks.001"]
@@ -19,7 +18,7 @@ VALUES = np.round(np.random.default_rng(0).uniform(size=(3, 5)), 3)
 @pytest.mark.parametrize("quoted", [False, True])
 def test_every_dialect(tmp_path, separator, encoding, decimal, quoted):
     if decimal == separator.strip() and not quoted:
-        pytest.skip("cannot be told apart")
+        pytest.skip("cannot be distinguished")
     ending = ".mp4" if quoted else ""
     lines = [["CLIP", *(trait.upper() for trait in TRAITS)]]
     for clip, row in zip(CLIPS, VALUES, strict=True):
@@ -29,7 +28,7 @@ def test_every_dialect(tmp_path, separator, encoding, decimal, quoted):
         separator = separator.strip(" ")
     path = tmp_path / "labels.csv"
     path.write_bytes(("\r\n".join(separator.join(line) for line in lines) + "\r\n").encode(encoding))
-    for read in (read_labels, read_traits, read_predictions):
+    for read in (read_labels, read_trait_labels, read_predictions):
         table = read(path)
         assert table.index.tolist() == [f"{clip}.mp4" for clip in CLIPS]
         np.testing.assert_allclose(table[list(TRAITS)], VALUES)
@@ -50,7 +49,7 @@ def test_separators_within_quotes_do_not_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("clip,openness\n".encode("utf-16-le"), r"begins with the bytes .*Expected a csv file in UTF-8; save it"),
         (b"PK\x03\x04\x14\x00\x06\x00", r"begins with the bytes b'PK.*Expected a csv file in UTF-8; save it"),
@@ -66,15 +65,15 @@ def test_separators_within_quotes_do_not_count(tmp_path):
     ],
     ids=["UTF-16 without mark", "Excel", "PNG", "blanks", "long line", "four letters", "misspelt", "doubled"],
 )
-@pytest.mark.parametrize("read", [read_labels, read_traits, read_predictions])
-def test_what_cannot_be_read_is_said_exactly(tmp_path, read, content, said):
+@pytest.mark.parametrize("read", [read_labels, read_trait_labels, read_predictions])
+def test_what_cannot_be_read_is_explained_exactly(tmp_path, read, content, message):
     path = tmp_path / "labels.csv"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"labels\.csv .*{said}"):
+    with pytest.raises(ValueError, match=rf"labels\.csv .*{message}"):
         read(path)
 
 
-@pytest.mark.parametrize("read", [read_table, read_labels, read_traits, read_groups])
+@pytest.mark.parametrize("read", [read_table, read_labels, read_trait_labels, read_groups])
 def test_a_folder_is_not_a_missing_file(tmp_path, read):
     with pytest.raises(FileNotFoundError, match="is a folder"):
         read(tmp_path)
@@ -98,7 +97,7 @@ def test_a_folder_is_not_a_missing_file(tmp_path, read):
     ],
 )
 def test_columns_are_spelled_as_ours(columns, spelled):
-    assert spell_columns(columns.split()) == list(spelled)
+    assert rename_columns(columns.split()) == list(spelled)
 
 
 def test_columns_that_clips_may_be_called_by(tmp_path):

@@ -33,20 +33,20 @@ class RequireFiniteLoss(Callback):
         self.step = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count steps anew, and forget the losses of an epoch that was interrupted."""
+        """Reset the losses and steps."""
         self.losses, self.step = [], 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the loss; check all that were kept after so many steps and after the last, before the validation."""
+        """Record the loss; check the recorded losses every few steps and after the last step of the epoch."""
         self.losses.append(outputs["loss"].detach())
         self.step = batch_idx + 1
         if self.step % self.every_n_steps == 0 or self.step == trainer.num_training_batches:
             self._check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check what an epoch left that `max_steps` or `max_time` cut short, before its checkpoint."""
+        """Check the rest of an epoch that `max_steps` or `max_time` ended early, before its checkpoint."""
         if self.losses:
             self._check(trainer)
 

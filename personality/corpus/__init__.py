@@ -1,9 +1,9 @@
-"""Where the clips and their labels are."""
+"""Corpora: where the clips and their labels are."""
 
 from personality.corpus.base import SPLITS, Corpus
 from personality.corpus.first_impressions import FirstImpressions
 from personality.corpus.image_folder import ImageFolder
-from personality.corpus.sample import SampleCorpus
+from personality.corpus.synthetic import SampleCorpus
 from personality.corpus.video_files import VideoFiles
 
 __all__ = ["SPLITS", "Corpus", "FirstImpressions", "ImageFolder", "SampleCorpus", "VideoFiles"]

@@ -1,107 +1,128 @@
-"""Label files: how people judged each clip, read without trusting the file and written in the official format."""
+"""Label files, transcripts and tables of people: read safely, and joined with the clips."""
 
 import logging
 import pickle
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from personality.corpus.archives import Member
-from personality.corpus.files import File, open_file
+from personality.corpus.files import File
 from personality.pickles import unpickle
-from personality.tables import as_numbers, clip_name, read_table, refuse_predictions, require_traits
+from personality.tables import (
+    ATTRIBUTES,
+    as_numbers,
+    clip_name,
+    format_clips,
+    read_table,
+    require_labels,
+    require_traits,
+    require_unique,
+)
 from personality.traits import TARGETS
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 OFFICIAL_ORDER = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 
 
 def read_labels(path: str | File) -> pd.DataFrame:
-    """Read how the clips of a label file were judged.
+    """Read a label file.
 
-    Understands the official pickles (a dict of traits, each a dict of clips), however they were pickled again, the csv
-    of the first challenge (`VideoName`, `ValueExtraversion`, ...) and a csv with a column `clip` and one for each
-    trait, in any order (see `personality.tables.read_table`). A pickle is only ever read as data: one that asks for
-    more is refused, and nothing of it runs.
+    Reads the official pickles (a dict of traits, each a dict of clips), the csv of the first challenge (`VideoName`,
+    `ValueExtraversion`, ...) and any csv with a column `clip` and one for each trait (see
+    `personality.tables.read_table`). A pickle is read as data: no code in it can run.
 
     Args:
-        path: A csv file or a pickle; it may lie in an archive.
+        path: A csv file or a pickle, also in an archive.
 
     Returns:
-        Labels in [0, 1], sorted by clip: index `clip`, all ending in .mp4, columns `TRAITS` and, where the file has
-        it, `interview`. A clip with a label missing or out of range is left out, and a warning lists it.
+        Labels in [0, 1], sorted by clip: index `clip`, ending in .mp4, columns `TRAITS` and, where the file has it,
+        `interview`. A clip with a label that is missing or out of range is left out with a warning.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no label file, or lacks a trait, or has no clip that can be used.
+        ValueError: The file is not a label file, lacks a trait, or has no clip with all labels.
     """
     table = read_table(path, "clip")
     require_traits(table, path)
-    refuse_predictions(table, path)
+    require_labels(table, path)
+    require_unique(table.index, str(path))
     labels = table[[target for target in TARGETS if target in table]].apply(as_numbers)
     labels = labels.rename_axis(index="clip", columns=None).sort_index()
-    if not labels.index.is_unique:
-        twice = labels.index[labels.index.duplicated()].unique()
-        raise ValueError(f"{path} judges {enumerate_clips(twice)} more than once. Expected one row a clip; remove one.")
     usable = ((labels >= 0) & (labels <= 1)).all(axis="columns")
     if not usable.all():
-        unusable = enumerate_clips(labels.index[~usable])
-        logger.warning("%s: labels missing or out of [0, 1], left out: %s", path, unusable)
+        unusable = format_clips(labels.index[~usable], 20)
+        log.warning("%s: labels missing or out of [0, 1], left out: %s", path, unusable)
     if not usable.any():
         raise ValueError(f"{path} has no clip with all its labels. Expected numbers in [0, 1]; check the file.")
     return labels[usable]
 
 
 def write_labels(path: str | Path, labels: pd.DataFrame) -> None:
-    """Write labels as the official files hold them, so that programs made for those can read ours, Python 2 too.
+    """Write labels in the official format, which other programs read, in Python 2 too.
 
     Args:
         path: The file to write.
-        labels: A table as `read_labels` returns it.
+        labels: A table as `read_labels` returns.
     """
-    judged = labels[[target for target in OFFICIAL_ORDER if target in labels]].to_dict()
-    Path(path).write_bytes(pickle.dumps(judged, protocol=2))
+    by_target = labels[[target for target in OFFICIAL_ORDER if target in labels]].to_dict()
+    Path(path).write_bytes(pickle.dumps(by_target, protocol=2))
 
 
 def read_transcripts(file: File) -> pd.Series:
-    """Read what is said in each clip: an official pickle such as `transcription_training.pkl`, with the same caution.
+    """Read the transcript of each clip, safely, from an official pickle such as `transcription_training.pkl`.
 
     Returns:
-        Text, which may be empty: index `clip`.
+        Text, maybe empty: index `clip`.
     """
-    with open_file(file) as stream:
-        content = unpickle(stream.read(), file, "transcriptions such as transcription_training.pkl")
+    pickled = file.read_bytes() if isinstance(file, Path) else file.open().read()
+    content = unpickle(pickled, file, "transcriptions such as transcription_training.pkl")
     if not (isinstance(content, dict) and all(isinstance(text, str) for text in content.values())):
         raise ValueError(
             f"{file} holds a {type(content).__name__}. Expected a dict from clip to text; check that it is a "
             "transcription file, not the annotations."
         )
-    texts = pd.Series(content, name="transcript", dtype=object).map(_text_of_python_2)
+    texts = pd.Series(content, name="transcript", dtype=object).map(_decode_utf8)
     return texts.rename(index=lambda clip: clip_name(str(clip))).rename_axis("clip").sort_index()
 
 
+def read_people(file: File) -> pd.DataFrame | None:
+    """Read the gender, ethnicity and age of the people in clips; None for a csv without any of them.
+
+    Returns:
+        Text: index `clip`, the columns of `ATTRIBUTES` that the file has. The first row of a clip counts.
+    """
+    try:
+        table = read_table(file, "clip")
+    except ValueError as error:
+        log.info("Not read as a table of people: %s", error)
+        return None
+    known = [name for name in ATTRIBUTES if name in table]
+    return table.loc[~table.index.duplicated(), known] if known else None
+
+
 def join_clips(labels: pd.DataFrame, files: Mapping[str, File]) -> pd.DataFrame:
-    """Bring labels and video files together by the clip's name, with or without .mp4, and say what has no partner.
+    """Join labels and video files by the clip's name, with or without .mp4; warn of those without a partner.
 
     Args:
         labels: A row a clip; the clip's name is the last level of the index.
-        files: Where each clip's video lies: a path, or a member of an archive.
+        files: The video of each clip: a path, or a member of an archive.
 
     Returns:
-        The labels of the clips that have a video, with the column `path` in front.
+        The labels of the clips that have a video, with `path` as the first column.
 
     Raises:
-        ValueError: Not one clip has both.
+        ValueError: No clip has both.
     """
     labels = labels.rename(index=clip_name, level="clip")
     files = {clip_name(clip): file for clip, file in files.items()}
     names = labels.index.get_level_values("clip")
-    if unfilmed := sorted(set(names) - set(files)):
-        logger.warning("Labels without a video, left out: %s", enumerate_clips(unfilmed))
-    if unlabelled := sorted(set(files) - set(names)):
-        logger.warning("Videos without a label, left out: %s", enumerate_clips(unlabelled))
+    if no_video := sorted(set(names) - set(files)):
+        log.warning("Labels without a video, left out: %s", format_clips(no_video, 20))
+    if no_label := sorted(set(files) - set(names)):
+        log.warning("Videos without a label, left out: %s", format_clips(no_label, 20))
     joined = labels[names.isin(list(files))]
     if joined.empty:
         raise ValueError(
@@ -113,18 +134,8 @@ def join_clips(labels: pd.DataFrame, files: Mapping[str, File]) -> pd.DataFrame:
     return pd.concat([pd.Series(paths, joined.index, name="path", dtype=object), joined], axis="columns")
 
 
-def enumerate_clips(clips: Collection[str], shown: int = 20) -> str:
-    """Count clips and name the first of them.
-
-    >>> enumerate_clips(["a.mp4", "b.mp4", "c.mp4"], shown=2)
-    '3 clips (a.mp4, b.mp4, ...)'
-    """
-    names = [*list(clips)[:shown], *(["..."] if len(clips) > shown else [])]
-    return f"{len(clips)} clip{'s' * (len(clips) != 1)} ({', '.join(names)})"
-
-
-def _text_of_python_2(text: str) -> str:
-    """Read as UTF-8 what was read as Latin-1 for want of knowing."""
+def _decode_utf8(text: str) -> str:
+    """Decode UTF-8 text of Python 2, which was read as Latin-1."""
     try:
         return text.encode("latin1").decode()
     except UnicodeError:

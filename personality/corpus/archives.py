@@ -1,13 +1,12 @@
-"""Files within zip archives, and within archives in those: read where they lie, with nothing unpacked but themselves.
+"""Files in zip archives, and in archives within archives, read without unpacking the archive.
 
-What it takes to open a clip of 2.5 MB, on one core:
+Time to open a clip of 2.5 MB on one core:
 
-    in an archive that is stored as it is in another    5 ms: the inner table of contents, then the clip
-    encrypted by AES                                    30 ms
-    encrypted by ZipCrypto, the older way               2 s, for Python deciphers 1.2 MB a second
+    in an archive that another one stores uncompressed    5 ms
+    encrypted by AES                                      30 ms
+    encrypted by ZipCrypto, the older method              2 s: Python decrypts 1.2 MB a second
 
-An archive that is compressed or encrypted as a whole cannot be read in its middle: it is unpacked once, before its
-files can even be listed.
+An archive that is itself compressed or encrypted within another cannot be read in place: it is unpacked first.
 """
 
 import io
@@ -26,29 +25,31 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyzipper
 
+from personality.atomic import atomic_write
+
 log = logging.getLogger(__name__)
 
 PASSWORDS = ("PERSONALITY_PASSWORD_OUTER", "PERSONALITY_PASSWORD_INNER")
-"""Environment variables with the password of encrypted archives, and that of encrypted archives within archives."""
-LARGEST = 2**30  # bytes of a file: a clip has a few million, and what claims more would only fill the memory
+"""Environment variables: the password of encrypted archives, and that of encrypted archives within archives."""
+LARGEST = 2**30  # bytes of a file, which is read into memory; a clip has a few million
 DAMAGE = (pyzipper.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError, RuntimeError)
 
 
 class Archive(NamedTuple):
-    """A zip file, or that part of another that is one."""
+    """A zip file, or the part of another zip file that is one."""
 
     file: str
     start: int
     size: int
-    """Where it lies on the disk, in bytes."""
+    """Position and size in `file`, in bytes."""
     name: str
-    """What people would call it: `/data/train-1.zip/training80_01.zip`."""
+    """Name for messages: `/data/train-1.zip/training80_01.zip`."""
     inner: bool
-    """Whether it came out of another."""
+    """Whether it is within another archive."""
 
     @classmethod
     def at(cls, path: Path) -> "Archive":
-        """Take a file for an archive."""
+        """Return the archive that is a file."""
         return cls(str(path), 0, path.stat().st_size, str(path), inner=False)
 
     @contextmanager
@@ -62,33 +63,33 @@ class Archive(NamedTuple):
     def members(
         self, suffixes: Collection[str], scratch: Callable[[], Path], left_out: list[str]
     ) -> Iterator["Member"]:
-        """List the files of some kinds, also those in archives within.
+        """List the files, also those in archives within this one.
 
         Args:
-            suffixes: The kinds, such as ".mp4".
-            scratch: Makes a folder for archives within that cannot be read in place.
-            left_out: Here stands in the end what is locked, damaged or hostile, and why it is left out.
+            suffixes: Suffixes of the files, such as ".mp4".
+            scratch: Makes a folder for archives that cannot be read in place.
+            left_out: Gets a line for each file or archive that is locked, damaged or unsafe, with the reason.
 
         Raises:
             PermissionError: A password is wrong. An archive whose password is missing is left out.
         """
-        with _listed(self.name, left_out), self.contents() as contents:
+        with _skip_damaged(self.name, left_out), self.contents() as contents:
             entries = {_path(entry): entry for entry in contents.NameToInfo.values() if not entry.is_dir()}
             files = {path: entry for path, entry in entries.items() if _is_one_of(path, suffixes)}
             archives = [] if self.inner else [entry for path, entry in entries.items() if _is_one_of(path, [".zip"])]
             self._check_password(contents, [*files.values(), *archives])
             for path, entry in files.items():
-                if flaw := _flaw(path, entry):
-                    left_out.append(f"{self.name}/{entry.filename}: {flaw}")
+                if reason := _unsafe(path, entry):
+                    left_out.append(f"{self.name}/{entry.filename}: {reason}")
                 else:
                     yield Member(self, entry.filename, entry.file_size)
             for entry in archives:
                 name = f"{self.name}/{entry.filename}"
-                with _listed(name, left_out):
+                with _skip_damaged(name, left_out):
                     yield from self._within(contents, entry, name, scratch).members(suffixes, scratch, left_out)
 
     def unpack(self, contents: Any, entry: Any, target: BinaryIO) -> None:
-        """Write a file's bytes with the password that proves right: one wrong one in 256 is found out at the end."""
+        """Write a file's bytes with the right password. One in 256 wrong ones is detected only at the end."""
         failure: Exception = ValueError(f"{self._variable} is not set")
         for password in self._passwords(entry):
             target.seek(0)
@@ -109,14 +110,14 @@ class Archive(NamedTuple):
         return PASSWORDS[self.inner]
 
     def _passwords(self, entry: Any) -> list[bytes | None]:
-        """What may open a file, the likeliest first: people take inner archives out of outer ones."""
+        """Return the passwords to try, the likelier one first: an inner archive may have been unpacked before."""
         if not entry.flag_bits & 1:
             return [None]
         variables = dict.fromkeys([self._variable, *PASSWORDS])
         return [os.environ[variable].encode() for variable in variables if os.environ.get(variable)]
 
     def _check_password(self, contents: Any, entries: list[Any]) -> None:
-        """Try the passwords before the work: on a few files, for ZipCrypto takes one wrong one in 256 for right."""
+        """Try the passwords on a few files, since ZipCrypto accepts one in 256 wrong ones."""
         for entry in [entry for entry in entries if entry.flag_bits & 1][:3]:
             failure: Exception | None = None
             for password in self._passwords(entry):
@@ -131,16 +132,16 @@ class Archive(NamedTuple):
                     raise ValueError(f"it is encrypted; set the environment variable {self._variable} to its password")
                 raise PermissionError(
                     f"Got a password in the environment variable {self._variable} that does not open {self.name}. "
-                    "Expected the one that the organisers gave for it; correct it, or unset it to go without."
+                    "Expected the one that the organisers gave for it; correct it, or unset it to skip the archive."
                 ) from failure
 
     def _within(self, contents: Any, entry: Any, name: str, scratch: Callable[[], Path]) -> "Archive":
-        """Find the place of an archive within this one, or make it one."""
+        """Return an archive within this one, unpacked if it cannot be read in place."""
         if entry.compress_type == pyzipper.ZIP_STORED and not entry.flag_bits & 1:
             with Path(self.file).open("rb") as file, _Part(file, self.start, self.size) as part:
                 part.seek(entry.header_offset)
-                words = struct.unpack("<26xHH", part.read(30))  # how long the name and the extras are that follow
-            start = self.start + entry.header_offset + 30 + sum(words)
+                lengths = struct.unpack("<26xHH", part.read(30))  # of the name and the extra field that follow
+            start = self.start + entry.header_offset + 30 + sum(lengths)
             return Archive(self.file, start, entry.file_size, name, inner=True)
         identity = f"{name} {self.size} {entry.header_offset} {entry.compress_size}"
         folder = scratch()
@@ -152,23 +153,21 @@ class Archive(NamedTuple):
                     f"it needs {entry.file_size / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} are free"
                 )
             log.info("Unpacking %s, which cannot be read in place: %.1f MB", name, entry.file_size / 1e6)
-            draft = path.with_suffix(f".{os.getpid()}")
-            with draft.open("w+b") as target:
+            with atomic_write(path) as part_path, part_path.open("w+b") as target:
                 self.unpack(contents, entry, target)
-            draft.replace(path)
         return Archive(str(path), 0, entry.file_size, name, inner=True)
 
 
 class Member(NamedTuple):
-    """A file in an archive. It can be sent to another process, and opened there."""
+    """A file in an archive. It can be pickled and opened in another process."""
 
     archive: Archive
     name: str
     size: int
-    """In bytes, once it is unpacked."""
+    """Unpacked, in bytes."""
 
     def open(self) -> BinaryIO:
-        """Unpack it into the memory."""
+        """Unpack it into memory."""
         content = io.BytesIO()
         try:
             with self.archive.contents() as contents:
@@ -186,7 +185,7 @@ class Member(NamedTuple):
 
 
 class _Part(io.RawIOBase):
-    """A part of a file as a file of its own."""
+    """A part of a file, readable as a file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self.file, self.start, self.size, self.position = file, start, size, 0
@@ -200,7 +199,7 @@ class _Part(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size}[whence]
         if position < 0:
-            raise ValueError("it points to a place before its own beginning")
+            raise ValueError("it points to a position before its beginning")
         self.position = position
         return position
 
@@ -213,8 +212,8 @@ class _Part(io.RawIOBase):
 
 
 @contextmanager
-def _listed(name: str, left_out: list[str]) -> Iterator[None]:
-    """Go on without an archive that cannot be read."""
+def _skip_damaged(name: str, left_out: list[str]) -> Iterator[None]:
+    """Add an archive that cannot be read to those left out."""
     try:
         yield
     except DAMAGE as error:
@@ -222,15 +221,15 @@ def _listed(name: str, left_out: list[str]) -> Iterator[None]:
 
 
 def _path(entry: Any) -> PurePosixPath:
-    return PurePosixPath(entry.filename.replace("\\", "/"))  # as some programs for Windows write it
+    return PurePosixPath(entry.filename.replace("\\", "/"))  # some programs for Windows write these
 
 
 def _is_one_of(path: PurePosixPath, suffixes: Collection[str]) -> bool:
-    return path.suffix.lower() in suffixes and not path.name.startswith("._")  # which macOS puts beside each file
+    return path.suffix.lower() in suffixes and not path.name.startswith("._")  # macOS puts these beside files
 
 
-def _flaw(path: PurePosixPath, entry: Any) -> str:
-    """Say why nobody should want a file."""
+def _unsafe(path: PurePosixPath, entry: Any) -> str:
+    """Return why a file must not be unpacked, or an empty string."""
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", entry.filename):
         return "its path leads out of the archive"
     if stat.S_ISLNK(entry.external_attr >> 16):

@@ -1,4 +1,4 @@
-"""What every corpus offers: its clips split by split, each with its labels."""
+"""The interface of every corpus: clips with their labels, by split."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -7,69 +7,74 @@ from collections.abc import Sequence
 import pandas as pd
 
 from personality.corpus.files import file_size
+from personality.settings import RecordsSettings
 from personality.traits import TRAITS
 
 SPLITS = ("train", "val", "test")
-"""The three parts of a corpus: to learn from, to choose by, to report."""
+"""The parts of a corpus: to train on, to select models with, to report results of."""
 
 
-class Corpus(ABC):
-    """A collection of short videos of people who talk, and how others judged their personality."""
+class Corpus(RecordsSettings, ABC):
+    """A collection of short videos of people who talk, with labels of their apparent personality."""
 
     name: str
-    """One word, fit for a folder: features of different corpora are kept apart by it."""
+    """A folder name: features of different corpora are cached in different folders."""
     targets: Sequence[str] = TRAITS
-    """What its clips are labelled with."""
+    """Names of the labels."""
     pool_above = 0
-    """Features of more clips than these are computed by a pool of processes, unless the data module says how many. It
-    takes seconds to start, but goes on after a clip that crashes or hangs."""
+    """Features of more clips than this are computed by a pool of processes, unless the data module sets their number. A
+    pool takes seconds to start, but survives a clip that crashes or hangs."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make or check what the corpus needs; call it as often as you like, by one process at a time."""
+        """Make or check what the corpus needs. May be called repeatedly, by one process at a time."""
 
     @abstractmethod
     def clips(self, split: str) -> pd.DataFrame:
-        """List the clips of a split.
+        """Return the clips of a split.
 
         Args:
             split: One of `SPLITS`.
 
         Returns:
-            A row a clip, sorted by its name, which is the index `clip` (with .mp4, as in the label files). Column
-            `path` says where the video lies: a path, or an object whose `open()` gives the bytes, such as a member of
-            an archive. A column for each of `TRAITS` holds its label in [0, 1], NaN for none.
+            A row a clip, sorted by the index `clip`: its name, with .mp4, as in the label files. Column `path` holds
+            a path, or an object whose `open()` returns the bytes, such as a member of an archive. A column for each of
+            `TRAITS` holds the label in [0, 1], NaN without one.
         """
 
     def fingerprint(self, split: str) -> str:
-        """Identify the videos of a split by their names and sizes: features of others are not features of these.
+        """Hash the names and sizes of the videos of a split, by which cached features are found again.
 
-        Wherever the videos lie, in an archive or taken out of it, the fingerprint is the same. It takes about 10 ms for
-        1,000 clips.
+        The fingerprint of videos in archives is that of the unpacked videos. It takes about 10 ms for 1,000 clips.
         """
         lines = [f"{clip}\t{file_size(source)}\n" for clip, source in self.clips(split)["path"].items()]
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     def transcripts(self, split: str) -> pd.Series | None:
-        """Read what is said in each clip of a split, missing where nobody wrote it down; None if that is everywhere."""
+        """Return the transcript of each clip, NaN without one; None for a corpus without transcripts.
+
+        For analyses of one's own, and for inputs of text. No input of this package reads it yet.
+        """
         return None
 
     def groups(self, split: str) -> pd.DataFrame | None:
-        """Read who is seen in each clip of a split; None if nobody said.
+        """Return the gender, ethnicity and age of the person in each clip; None for a corpus without them.
+
+        For analyses of fairness: written as csv, it is a table for `python -m personality.evaluation --groups`. Nothing
+        else in this package reads it, and no model sees it.
 
         Returns:
-            Text, missing where nothing is known: index `clip`, columns those of `gender`, `ethnicity` and `age` that
-            are known, in the words or numbers of the tables that they come from. Written as csv, it is a table of
-            groups for `python -m personality.evaluation`.
+            Text as in the corpus's own tables, NaN where unknown: index `clip`, the known ones of the columns `gender`,
+            `ethnicity` and `age`.
         """
         return None
 
     def cues(self) -> pd.DataFrame | None:
-        """Say where the evidence for each trait was planted; None for people who were filmed, not made.
+        """Return where the cues of each trait were planted; None for real videos.
 
         Returns:
-            A row for each appearance of a cue, with columns `clip`, `trait` ("none" for a cue that means nothing),
-            `modality` ("sound" or "picture"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for
-            pictures), `left`, `top`, `right`, `bottom` as shares of the frame (NaN for sound), `strength` in [0, 1].
+            A row for each appearance of a cue, with columns `clip`, `trait` ("none" for a distractor), `modality`
+            ("sound" or "picture"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for pictures),
+            `left`, `top`, `right`, `bottom` as shares of the frame (NaN for sound), `strength` in [0, 1].
         """
         return None

@@ -1,32 +1,33 @@
-"""Frames that somebody has extracted already: a folder of images for each clip, as the published systems left them."""
+"""Frames that were extracted before: a folder of images for each clip, as published systems use them."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from personality.corpus.files import File, find_files, list_files
-from personality.corpus.first_impressions import FirstImpressions
+from personality.corpus.labelled import LabelledCorpus
 from personality.corpus.splits import SHARES
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-class ImageFolder(FirstImpressions):
-    """Folders `<clip without .mp4>/frame1.jpg, frame2.jpg, ...` in any nesting, with the label files beside them.
+class ImageFolder(LabelledCorpus):
+    """Folders `<clip without .mp4>/frame1.jpg, frame2.jpg, ...` in any nesting, with the label files.
 
-    There is no sound: only `face_frames` reads this corpus. Its moments are the images' numbers, for no one knows when
-    they were seen.
+    There is no sound: only `face_frames` reads this corpus. The times of the images are unknown: their numbers stand
+    for seconds.
 
     Args:
         root: The folder.
-        labels: A folder of label files that lies elsewhere, or a single one, whose clips count as training clips.
-        split: `by_source`, since often only the training clips are there, or `official`.
-        shares: How large the three splits are in comparison when they are made by source.
+        labels: Another folder of label files, or a single label file, whose clips are training clips.
+        split: "by_source", since often only the training clips are there, or "official".
+        shares: Relative sizes of the three splits made by source.
     """
 
     name = "image_folder"
     media = "folders of images"
-    kinds = (".pkl", ".csv")
+    remedy = "pass the folder of the images, and as `labels` the label files if they are elsewhere"
+    suffixes = (".pkl", ".csv")
 
     def __init__(
         self,
@@ -35,13 +36,13 @@ class ImageFolder(FirstImpressions):
         split: str = "by_source",
         shares: Sequence[float] = SHARES,
     ) -> None:
-        super().__init__(root, split, shares=shares)
+        super().__init__(root, split, shares)
         self.labels = None if labels is None else Path(labels)
 
     @cached_property
     def _files(self) -> list[File]:
-        files = find_files(self.root, self.kinds)
-        return files if self.labels is None else [*find_files(self.labels, self.kinds), *files]
+        files = find_files(self.root, self.suffixes)
+        return files if self.labels is None else [*find_files(self.labels, self.suffixes), *files]
 
     @cached_property
     def _sources(self) -> dict[str, File]:

@@ -1,4 +1,4 @@
-"""Which clips to learn from, to choose by and to report, so that nobody is in two of these parts."""
+"""Splits in which the clips of a source video, and so of a person, stay together."""
 
 import hashlib
 from collections import Counter
@@ -9,19 +9,19 @@ from personality.corpus.base import SPLITS
 from personality.traits import source_id
 
 SHARES = (6, 2, 2)
-"""How large the splits are in comparison: as those of First Impressions."""
+"""Relative sizes of the splits: those of First Impressions."""
 
 
 def split_by_source(clips: Iterable[str], seed: int = 0, shares: Sequence[float] = SHARES) -> list[str]:
     """Split clips so that all clips of a source are in one split.
 
-    Chance decides, through a hash of the source's name: neither the order of the clips nor the machine matters. Sources
-    of many clips go first, each to the split that is least full, so that sizes come as near to the shares as they can.
+    Sources of many clips come first, in the order of a hash of their names, and each goes to the split that is least
+    full. The splits depend neither on the order of the clips nor on the machine.
 
     Args:
         clips: Their names.
-        seed: Another one gives other splits.
-        shares: How large the splits are in comparison.
+        seed: Seed of the hash.
+        shares: Relative sizes of the splits.
 
     Returns:
         The split of each clip.
@@ -38,22 +38,22 @@ def split_by_source(clips: Iterable[str], seed: int = 0, shares: Sequence[float]
     names, share = list(clips), dict(zip(SPLITS, shares, strict=True))
     sizes = Counter(source_id(clip) for clip in names)
     filled = dict.fromkeys(SPLITS, 0)
-    place = {}
-    for source in sorted(sizes, key=lambda source: (-sizes[source], _chance(source, seed))):
-        place[source] = min(SPLITS, key=lambda split: filled[split] / share[split])
-        filled[place[source]] += sizes[source]
-    return [place[source_id(clip)] for clip in names]
+    split_of = {}
+    for source in sorted(sizes, key=lambda source: (-sizes[source], _hash(source, seed))):
+        split_of[source] = min(SPLITS, key=lambda split: filled[split] / share[split])
+        filled[split_of[source]] += sizes[source]
+    return [split_of[source_id(clip)] for clip in names]
 
 
-def crossing(clips: Iterable[str], train: Iterable[str]) -> float:
-    """Share of clips whose source is also trained on: what is measured on them is partly memory.
+def train_source_share(clips: Iterable[str], train: Iterable[str]) -> float:
+    """Return the share of clips whose source is also in train.
 
-    >>> crossing(["a.001.mp4", "b.001.mp4"], train=["a.000.mp4"])
+    >>> train_source_share(["a.001.mp4", "b.001.mp4"], train=["a.000.mp4"])
     0.5
     """
     known = {source_id(clip) for clip in train}
     return mean(source_id(clip) in known for clip in clips)
 
 
-def _chance(source: str, seed: int) -> str:
+def _hash(source: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {source}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Videos of one's own, cut into clips as First Impressions was cut from longer ones."""
+"""Unlabelled videos, to be scored: cut into clips of the length of First Impressions."""
 
 import codecs
 import hashlib
@@ -20,44 +20,41 @@ import pandas as pd
 from personality.corpus.base import Corpus
 from personality.corpus.files import list_files
 from personality.features.media import Excerpt, MediaError, excerpts
-from personality.traits import TARGETS
+from personality.traits import CLIP_SECONDS, TARGETS, Modality
 
 log = logging.getLogger(__name__)
 
-SECONDS = 15.3  # as in First Impressions
 SUFFIXES = {
     *[".3g2", ".3gp", ".aac", ".aif", ".aiff", ".asf", ".avi", ".divx", ".f4v", ".flac", ".flv", ".m2ts"],
     *[".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".oga"],
     *[".ogg", ".ogv", ".opus", ".ts", ".vob", ".wav", ".webm", ".wma", ".wmv"],
 }
-"""A file in a folder that is called so is always listed, to fail with its reason if it is damaged."""
-MOMENT = 0.5  # seconds: FFmpeg also reads an image, as a video of one frame
+"""Suffixes of media files. Such a file in a folder is always listed: if it is damaged, it fails with its reason."""
 ESCAPED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff/\\\\]")
-"""Characters that a name in a table, a page or a log cannot hold: line breaks and other control characters, those that
-turn the direction of writing, bytes that are not UTF-8, and what separates folders."""
+"""Characters that a clip's name must not have: control characters such as line breaks, those that change the direction
+of writing, bytes that are not UTF-8, and separators of folders."""
 
 
 class VideoFiles(Corpus):
-    """Videos without labels, to be scored: all are in the split `test`.
+    """Videos without labels; all are in the split `test`.
 
-    A long one becomes clips of 15.3 s, `talk.mp4` the clips `talk.000.mp4`, `talk.001.mp4` and so on: their scores show
-    how the impression changes. A rest of less than half a clip at the end is left out.
+    A long video becomes clips of 15.3 s: `talk.mp4` the clips `talk.000.mp4`, `talk.001.mp4` and so on. A rest of less
+    than half a clip at the end is left out.
 
-    Files of the same name keep as much of their folder or suffix as makes them different: `P01_talk.000.mp4` and
+    Files of the same name get as much of their folder or suffix as makes them different: `P01_talk.000.mp4` and
     `P02_talk.000.mp4`. Line breaks, bytes that are not UTF-8 and the like are written as in web addresses: `caf%E9`.
 
     Args:
-        paths: Files of any container and codec that FFmpeg reads, and folders, which are read with the folders in them.
-            A file that is named here is always listed. One that is found in a folder is listed if it has the suffix of
-            a media file, or if FFmpeg finds sound or pictures in it; others are passed over, with a line in the log.
-        modality: The stream that is cut into clips: `audio`, or `image` for pictures. It is the `modality` of the data
-            module that reads the clips.
+        paths: Files of any format that FFmpeg reads, and folders, including the folders in them. A file that is named
+            here is always listed. A file in a folder is listed if it has the suffix of a media file, or if FFmpeg finds
+            sound or pictures in it; others are skipped with a warning.
+        modality: The stream that is cut into clips, `audio` or `image`: the `modality` of the data module.
     """
 
     name = "video_files"
     pool_above = 8
 
-    def __init__(self, paths: str | Path | Sequence[str | Path], modality: Literal["audio", "image"] = "audio") -> None:
+    def __init__(self, paths: str | Path | Sequence[str | Path], modality: Modality = "audio") -> None:
         if modality not in ("audio", "image"):
             raise ValueError(f"Got modality {modality!r}: expected audio or image.")
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
@@ -73,22 +70,22 @@ class VideoFiles(Corpus):
                 raise FileNotFoundError(f"There is no {name}. Expected a video, or a folder of videos; check the name.")
 
     def clips(self, split: str) -> pd.DataFrame:
-        """List the clips: `Corpus.clips`. A file that cannot be read is listed once, to fail with its reason."""
+        """Return the clips: `Corpus.clips`. A file that cannot be read is one clip, which fails with its reason."""
         if split != "test":
-            raise FileNotFoundError(f"There is no split {split!r} of one's own videos. Expected test, which holds all.")
+            raise FileNotFoundError(f"There is no split {split!r} of unlabelled videos. Expected test, which has all.")
         self.prepare()
         return self._table
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        """The clips, listed once: to learn how long a video is takes reading it."""
+        """The clips, listed once, since finding the duration of a video takes time."""
         found = self._find()
         cut = {file: _cut(path, self.kind, named) for file, (path, named) in found.items()}
-        passed_over = [_printable(file.name) for file, parts in cut.items() if not parts]
-        if passed_over:
+        skipped = [_printable(file.name) for file, parts in cut.items() if not parts]
+        if skipped:
             log.warning(
-                "Passed over %d of %d files, which hold neither sound nor pictures that FFmpeg reads: %s",
-                *(len(passed_over), len(cut), ", ".join(passed_over[:10]) + ", ..." * (len(passed_over) > 10)),
+                "Skipped %d of %d files, in which FFmpeg finds neither sound nor pictures: %s",
+                *(len(skipped), len(cut), ", ".join(skipped[:10]) + ", ..." * (len(skipped) > 10)),
             )
         files = [file for file, parts in cut.items() if parts]
         if not files:
@@ -104,7 +101,7 @@ class VideoFiles(Corpus):
         return table.rename_axis("clip").sort_index()
 
     def _find(self) -> dict[Path, tuple[Path, bool]]:
-        """Find all files, each once however often it is named: its full path, the path to open, whether it is named."""
+        """Find all files, each once. Return for each full path the path to open, and whether it is in `paths`."""
         files = [(path, True) for path in self.paths if path.is_file()]
         for folder in self.paths:
             files += [(path, False) for path in list_files(folder) if path.is_file() or not path.exists()]
@@ -115,20 +112,19 @@ class VideoFiles(Corpus):
 
 
 def _cut(file: Path, kind: Literal["audio", "video"], named: bool) -> list[Excerpt | str]:
-    """Cut the stream of a kind into clips: the whole file if it has none, nothing if the file is no media file."""
+    """Cut a file into clips. Return the whole file if it has no such stream, nothing if it is not a media file."""
     if not (named or file.suffix.lower() in SUFFIXES or _is_media(file)):
         return []
     try:
-        return [*excerpts(file, kind, SECONDS)]
+        return [*excerpts(file, kind, CLIP_SECONDS)]
     except (MediaError, OSError):
         return [str(file)]
 
 
 def _is_media(file: Path) -> bool:
-    """Tell by its content whether a file has sound or pictures over time.
+    """Return whether the content of a file is sound or moving pictures.
 
-    FFmpeg reads more: it takes text for subtitles, a playlist of other files or drawings of characters, and an image
-    for a video.
+    FFmpeg also reads text, as subtitles, playlists or drawings, and an image, as a video of one frame.
     """
     if (mimetypes.guess_type(file.name)[0] or "").startswith("image/"):
         return False
@@ -138,26 +134,26 @@ def _is_media(file: Path) -> bool:
             kinds: tuple[Literal["audio", "video"], ...] = ("audio", "video")
             for kind in kinds:
                 with suppress(MediaError):
-                    if len(excerpts(file, kind, MOMENT)) > 1:
+                    if len(excerpts(file, kind, 0.5)) > 1:
                         return True
     return False
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """Name each file by its stem, and those of the same name by as much more of their path as makes them different.
+    """Name each file by its stem, and files of the same name by as much more of their path as makes them different.
 
     >>> _names([Path("/a/P01/talk.mp4"), Path("/a/P02/talk.mp4"), Path("/a/intro.mov"), Path("/a/intro.mp4")])
     ['P01_talk', 'P02_talk', 'intro.mov', 'intro.mp4']
     """
-    longer = [_longer_names(file) for file in files]
-    names = [next(forms) for forms in longer]
+    candidates = [_candidate_names(file) for file in files]
+    names = [next(longer) for longer in candidates]
     while len(counts := Counter(names)) < len(names):
-        names = [next(forms) if counts[name] > 1 else name for name, forms in zip(names, longer, strict=True)]
+        names = [next(longer) if counts[name] > 1 else name for name, longer in zip(names, candidates, strict=True)]
     return names
 
 
-def _longer_names(file: Path) -> Iterator[str]:
-    """Name a file without its suffix and with it, then with ever more of its folders, at last by its path's hash."""
+def _candidate_names(file: Path) -> Iterator[str]:
+    """Yield ever longer names: without and with the suffix, with ever more folders, at last with the path's hash."""
     for first in range(len(file.parts) - 1, 0, -1):
         folders = "".join(f"{folder}_" for folder in file.parts[first:-1])
         yield _printable(folders + file.stem)
@@ -167,7 +163,7 @@ def _longer_names(file: Path) -> Iterator[str]:
 
 
 def _printable(name: str, keep: str = "") -> str:
-    r"""Write a name so that tables, pages and logs can hold it, and read it back as it is.
+    r"""Escape the characters of `ESCAPED`, except those in `keep`.
 
     >>> _printable("two\nlines"), _printable(os.fsdecode(b"caf\xe9"))
     ('two%0Alines', 'caf%E9')

@@ -2,9 +2,18 @@
 
 from personality.data.base import TraitDataModule
 from personality.data.clip_spectrogram import ClipSpectrogram
+from personality.data.dataset import ClipDataset
 from personality.data.face_frames import FaceFrames
 from personality.data.log_filterbank import LogFilterbank
 from personality.data.raw_wav_fft import RawWavFFT
 from personality.data.summary_spectrogram import SummarySpectrogram
 
-__all__ = ["ClipSpectrogram", "FaceFrames", "LogFilterbank", "RawWavFFT", "SummarySpectrogram", "TraitDataModule"]
+__all__ = [
+    "ClipDataset",
+    "ClipSpectrogram",
+    "FaceFrames",
+    "LogFilterbank",
+    "RawWavFFT",
+    "SummarySpectrogram",
+    "TraitDataModule",
+]

@@ -1,13 +1,12 @@
-"""What every input shares: it prepares features once, serves batches of whole clips, and knows where a segment lies."""
+"""The base class of all inputs: it prepares features once, serves batches of clips, and locates segments."""
 
 import logging
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,51 +14,53 @@ import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
 from personality.data.cues import mask_cues
+from personality.data.dataset import ClipDataset, same
+from personality.data.standardise import standardise
 from personality.features.cache import FeatureCache
 from personality.features.encoding import encode_sound
 from personality.features.media import DECODING, MediaError, read_waveform
-from personality.traits import Batch, Coordinates
+from personality.settings import RecordsSettings
+from personality.traits import Batch, Coordinates, Modality
 
 log = logging.getLogger(__name__)
 
-SPOKEN_RATE = 16_000  # Hz of the sound that is to be listened to: it keeps what a log-mel spectrogram shows
+LISTENING_RATE = 16_000  # Hz of the sound in a report: it keeps what a log-mel spectrogram shows
 
 
-class TraitDataModule(LightningDataModule):
+class TraitDataModule(RecordsSettings, LightningDataModule):
     """Clips of a corpus as bags of segments of one shape.
 
-    An input says `extract` and `input_shape`, and `coordinates` where a segment lies; all else is here.
+    A subclass declares `modality`, passes on `extract` and `input_shape`, and implements `coordinates`.
 
     Args:
         corpus: Where the clips and their labels are.
         extract: From a video file to its features, `extract(path) -> {"inputs": (segments, channels, *space), ...}`; a
             `functools.partial` whose keywords are all that the features depend on.
         input_shape: `(segments, channels, *space)` of a clip, as a model sees it.
-        stored_shape: The same as it lies on disk, where that is another.
+        stored_shape: `(segments, channels, *space)` on disk, if it differs.
         extra_arrays: Shape and dtype of each further array that `extract` returns.
         dtype: Of the inputs on disk.
-        cache: Folder for features that have been computed.
+        cache: Folder of computed features.
         batch_size: Clips a step.
-        train_segments: Segments of each clip that a training step takes, at random; by default all of them.
-        normalise: `clip` brings each clip to mean 0 and deviation 1, `patches` does so for every position over the
-            segments of its clip, `none` leaves inputs as they are.
-        targets: Names of the labels; by default all that the corpus has.
-        processes: How many prepare features at the same time; by default one for each core, and for a few videos of
+        train_segments: How many segments of each clip a training step takes, at random; by default all.
+        normalise: `clip` brings each clip to mean 0 and standard deviation 1, `patches` does so for every position
+            over the segments of the clip, `none` leaves inputs as they are.
+        targets: Names of the labels; by default all of the corpus.
+        processes: How many prepare features at the same time; by default one for each core, or for a few videos of
             one's own this process alone.
         time_limit: Seconds after which preparing one clip is given up.
-        on_device: Keep all features in the accelerator's memory, where they fit: no step then waits for the disk.
-        seed: The order of the training clips follows from it and the epoch's number.
+        on_device: Keep all features in the accelerator's memory, if they fit, so that no step waits for the disk.
+        seed: It and the epoch's number determine the order of the training clips and every random choice.
+        test_split: The split that `trainer.test` uses.
     """
 
-    modality: Literal["audio", "image"] = "audio"
-    """What of a video it reads."""
+    modality: Modality
+    """What the input shows: declared by each input."""
     normalisations: tuple[str, ...] = ("clip", "patches", "none")
-    test_split = "test"
-    """What `trainer.test` runs over; `explain.py` may ask for another."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class TraitDataModule(LightningDataModule):
         time_limit: float = 60.0,
         on_device: bool = False,
         seed: int = 0,
+        test_split: str = "test",
     ) -> None:
         super().__init__()
         if normalise not in self.normalisations:
@@ -99,36 +101,38 @@ class TraitDataModule(LightningDataModule):
         self.extra_arrays, self.dtype, self.folder = extra_arrays or {}, dtype, Path(cache)
         self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets or corpus.targets)
         self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
-        self.labels: dict[str, Tensor] = {}
+        self.test_split = test_split
+        self.settings["targets"] = self.targets  # another corpus may have others
         self.held: dict[str, Tensor] = {}
         self.tables: dict[str, pd.DataFrame] = {}
         self.caches: dict[str, FeatureCache] = {}
 
     @abstractmethod
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
-        """Say where in its clip a segment lies, and what the positions of its space mean."""
+        """Locate a segment in its clip, and each position of its space."""
 
     def waveform(self, split: str, clip: int) -> np.ndarray | None:
-        """Outline the sound of a clip, `(2, moments)`: lowest and highest values. None where the input shows time."""
+        """Outline the sound of a clip, `(2, moments)`: lowest and highest values. None if the input shows time."""
         return None
 
     def sound(self, split: str, clip: int) -> bytes | None:
-        """Read what a clip sounds like, as a small MP3; None where nothing can be heard."""
+        """Read the sound of a clip as a small MP3; None if there is none."""
         try:
-            waveform = read_waveform(self.clips(split).path.iloc[clip], SPOKEN_RATE)
-        except (MediaError, OSError):  # the page does without
+            waveform = read_waveform(self.clips(split).path.iloc[clip], LISTENING_RATE)
+        except (MediaError, OSError):
             return None
-        return encode_sound(waveform, SPOKEN_RATE) if waveform.any() else None
+        return encode_sound(waveform, LISTENING_RATE) if waveform.any() else None
 
     def prepare_data(self, shard: tuple[int, int] = (0, 1)) -> None:
-        """Make what is missing: the corpus, then the features of its splits. Does nothing the second time.
+        """Prepare the corpus and compute the features that are missing.
 
         Args:
-            shard: `(index, count)` makes the features of one of `count` equal parts; other machines make the others.
+            shard: `(index, count)`: compute the features of one of `count` equal parts; other machines compute the
+                others.
         """
         self.corpus.prepare()
         for split in self._needed():
-            self.clips(split)  # or an error that says what is missing, before features take hours
+            self.clips(split)  # raises before features take hours
         for split in self.splits():
             cache = self.open(split)
             paths = self.clips(split).path
@@ -152,7 +156,7 @@ class TraitDataModule(LightningDataModule):
         return [self.test_split] if function == TrainerFn.TESTING else []
 
     def setup(self, stage: str | None = None) -> None:
-        """Open what `prepare_data` made."""
+        """Open the features that `prepare_data` computed."""
         self.caches = {split: self.open(split) for split in self.splits()}
 
     def usable(self, split: str) -> np.ndarray:
@@ -160,16 +164,16 @@ class TraitDataModule(LightningDataModule):
         return np.flatnonzero(self.caches[split].segments > 0)
 
     def splits(self) -> list[str]:
-        """Name the splits that the corpus has: one that is not there is missed only when it is asked for."""
-        there = []
+        """Name the splits that the corpus has."""
+        found = []
         for split in SPLITS:
             with suppress(FileNotFoundError):
                 self.clips(split)
-                there.append(split)
-        return there
+                found.append(split)
+        return found
 
     def clips(self, split: str) -> pd.DataFrame:
-        """Table of a split's clips, read once: index `clip`, the video's `path`, a column for each trait."""
+        """Return the table of a split's clips: index `clip`, the video's `path`, a column for each target."""
         if split not in self.tables:
             table = self.corpus.clips(split)
             if missing := [target for target in self.targets if target not in table]:
@@ -181,8 +185,8 @@ class TraitDataModule(LightningDataModule):
         return self.tables[split]
 
     def open(self, split: str) -> FeatureCache:
-        """Open the cache of a split's features: other parameters or files mean another cache."""
-        how = {
+        """Open the cache of a split's features. Other parameters or videos have another cache."""
+        parameters = {
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
             "decoding": DECODING,
@@ -190,146 +194,112 @@ class TraitDataModule(LightningDataModule):
         }
         return FeatureCache(
             self.folder / self.corpus.name / type(self).__name__ / split,
-            parameters=how,
+            parameters=parameters,
             clips=list(self.clips(split).index),
-            row=self.stored_shape,
+            stored_shape=self.stored_shape,
             dtype=self.dtype,
             extra_arrays=self.extra_arrays,
         )
 
     @property
     def target_mean(self) -> Tensor:
-        """The mean of the training labels `(targets,)`: the prediction that every model must beat."""
+        """The mean of the training labels `(targets,)`: the baseline that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
 
     def fetch(self, split: str, clips: Sequence[int] | np.ndarray, count: int | None = None) -> Batch:
-        """Read clips by their rows in the split's table: a batch on the CPU, as it is on disk.
+        """Read clips by their rows in the split's table: a batch on the CPU, as stored.
 
         Args:
             split: The split.
             clips: Rows.
             count: How many segments of each clip to read, chosen at random; by default all.
         """
-        rows, cache = np.asarray(clips), self.caches[split]
-        if split not in self.labels:
-            self.labels[split] = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
-        segments = cache.segments[rows].astype(np.int64)
-        chosen: np.ndarray | None = None
-        if count is not None and count < self.stored_shape[0]:
-            rng = self.rng(torch.from_numpy(rows)).random((len(rows), self.stored_shape[0]))
-            rng[np.arange(self.stored_shape[0]) >= segments[:, None]] = 1  # what pads a clip is drawn last
-            chosen = np.argsort(rng, axis=1)[:, :count]
-            segments = np.minimum(segments, count)
-        return Batch(
-            inputs=self._read(split, rows, chosen),
-            labels=self.labels[split][torch.from_numpy(rows)],
-            segments=torch.from_numpy(segments),
-            clip=torch.from_numpy(rows),
-        )
+        return self.dataset(split, count).read(np.asarray(clips))
 
-    def _read(self, split: str, rows: np.ndarray, chosen: np.ndarray | None) -> Tensor:
-        """Read rows of the cache, or some segments `(clips, segments)` of each."""
+    def dataset(self, split: str, count: int | None = None) -> ClipDataset:
+        """Return the clips of a split as a dataset; see `fetch`."""
+        labels = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
+        return ClipDataset(self.inputs(split), self.caches[split].segments, labels, count, self.rng)
+
+    def inputs(self, split: str) -> np.ndarray | Tensor:
+        """Return the inputs of a split, `(clips, *stored_shape)`, on disk or, with `on_device`, on the device."""
+        inputs = self.caches[split].inputs
         if not self.on_device:
-            inputs = self.caches[split].inputs
-            return torch.from_numpy(inputs[rows] if chosen is None else inputs[rows[:, None], chosen])
+            return inputs
         if split not in self.held:
             device = self.trainer.strategy.root_device if self.trainer else "cpu"
-            self.held[split] = torch.tensor(self.caches[split].inputs, device=device)
-        held = self.held[split]
-        places = [
-            torch.from_numpy(index).to(held.device, non_blocking=True) for index in (rows, chosen) if index is not None
-        ]
-        return held[places[0]] if chosen is None else held[places[0][:, None], places[1]]
+            self.held[split] = torch.tensor(inputs, device=device)
+        return self.held[split]
 
     def rng(self, clips: Tensor) -> np.random.Generator:
-        """Randomness of a batch: it follows from seed, epoch and clips alone, and so is the same in a resumed run."""
+        """Return the random generator of a batch. It depends on seed, epoch and clips alone."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         return np.random.default_rng([self.seed, epoch, *clips.tolist()])
 
     def crop(self, batch: Batch) -> Batch:
-        """Crop a batch as it is on disk to what a model sees, which `coordinates` describes; by default all of it."""
+        """Crop a stored batch to what a model sees and `coordinates` describes; by default return it whole."""
         return batch
 
     def normalise(self, batch: Batch) -> Batch:
-        """Turn a batch as it is on disk into a model's inputs, where it lies, which in training is the accelerator."""
+        """Crop and normalise a stored batch, on its own device."""
         inputs = self.crop(batch).inputs.float()
         if self.normalisation == "none":
             return batch._replace(inputs=inputs)
-        space = () if self.normalisation == "patches" else tuple(range(2, inputs.ndim))
-        real = torch.arange(inputs.shape[1], device=inputs.device) < torch.as_tensor(batch.segments).unsqueeze(1)
-        real = real.view(*real.shape, *[1] * (inputs.ndim - 2)).float()
-        count = real.sum(1, keepdim=True) * math.prod(inputs.shape[axis] for axis in space)
-        centred = inputs * real
-        for _ in range(2):  # the first mean has a rounding error, which in silence would be all that there is to scale
-            centred = centred - centred.sum((1, *space), keepdim=True) / count * real
-        deviation = (centred.square().sum((1, *space), keepdim=True) / count).sqrt()
-        return batch._replace(inputs=centred / (deviation + 1e-8))
+        segments = torch.as_tensor(batch.segments)
+        return batch._replace(inputs=standardise(inputs, segments, each_position=self.normalisation == "patches"))
+
+    def baseline(self, inputs: Tensor) -> Tensor:
+        """Return what deletion leaves of inputs `(N, channels, *space)`, in the same shape.
+
+        For sound it is the lowest level of each segment. In normalised inputs zeros would be a sound.
+        """
+        return inputs.amin(tuple(range(1, inputs.ndim)), keepdim=True).expand_as(inputs)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch, but for its clips' rows: to read those there would be to wait for the device."""
+        """Move a batch, except for its clips' rows: reading them on the device would wait for it."""
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(clip=batch.clip)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Normalise on the device, not in front of it."""
+        """Normalise a batch on the device."""
         return self.normalise(batch)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Clips in an order of their own in every epoch."""
+        """Load the training clips, in another order each epoch."""
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Clips in the order of their names."""
+        """Load the validation clips in the order of their names."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Clips of `test_split`, in the order of their names."""
+        """Load the clips of `test_split` in the order of their names."""
         return self._loader(self.test_split)
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
-        clips = ClipDataset(self, split, self.train_segments if shuffle else None)
+        clips = self.dataset(split, self.train_segments if shuffle else None)
+        if not len(clips):
+            raise ValueError(
+                f"None of the {len(clips.labels)} {split} clips could be used: "
+                f"{self.caches[split].folder / 'failures.csv'} says why."
+            )
         processes, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
         pin = torch.cuda.is_available() and not self.on_device
-        return DataLoader(clips, self.batch_size, sampler=order, collate_fn=_as_it_is, pin_memory=pin)
+        return DataLoader(clips, self.batch_size, sampler=order, collate_fn=same, pin_memory=pin)
 
     def cues(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:
-        """Say where planted cues lie in a segment.
+        """Locate planted cues in a segment.
 
         Returns:
-            For each trait a boolean mask of the input's space; nothing where the corpus has no planted evidence.
+            For each trait a boolean mask of the input's space; empty if the corpus has no planted cues.
         """
         name = self.clips(split).index[clip]
         if name not in self._cues.groups:
             return {}
-        return mask_cues(self._cues.get_group(name), self.coordinates(split, clip, segment))
+        return mask_cues(self._cues.get_group(name), self.modality, self.coordinates(split, clip, segment))
 
     @cached_property
     def _cues(self) -> Any:
         """The corpus's table of planted cues, clip by clip."""
         table = self.corpus.cues()
         return (pd.DataFrame({"clip": []}) if table is None else table).groupby("clip")
-
-
-class ClipDataset(Dataset[Batch]):
-    """The clips of a split whose features are there; read a whole batch at a time."""
-
-    def __init__(self, data: TraitDataModule, split: str, train_segments: int | None = None) -> None:
-        self.data, self.split, self.train_segments = data, split, train_segments
-        clips = len(data.clips(split))  # or an error that says why there are none
-        self.rows = data.usable(split)
-        if not len(self.rows):
-            raise ValueError(
-                f"None of the {clips} {split} clips could be used: "
-                f"{data.caches[split].folder / 'failures.csv'} says why."
-            )
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, places: list[int]) -> Batch:
-        """Read a batch."""
-        return self.data.fetch(self.split, self.rows[places], self.train_segments)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

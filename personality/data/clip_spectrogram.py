@@ -1,4 +1,4 @@
-"""Clip spectrogram: the sound in patches of 0.96 s, the input of VGGish."""
+"""Clip spectrogram: log-mel patches of 0.96 s, the input of VGGish."""
 
 from functools import partial
 from typing import Any
@@ -23,16 +23,18 @@ class ClipSpectrogram(TraitDataModule):
 
     Args:
         corpus: Where the clips and their labels are.
-        segments: Patches a clip; a longer one is cut, a shorter one has fewer.
+        segments: Highest number of patches of a clip.
         **loading: See `TraitDataModule`.
     """
+
+    modality = "audio"
 
     def __init__(self, corpus: Corpus, segments: int = 15, **loading: Any) -> None:
         shape = (segments, 1, audio.PATCH, audio.MELS)
         super().__init__(corpus, partial(extract, segments=segments), shape, **loading)
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
-        """A patch lies at its number times 0.96 s; its space is time by frequency."""
+        """Locate a patch of 0.96 s; its space is time by frequency."""
         start = segment * audio.PATCH * audio.HOP_SECONDS
         axes = Axis("time", start + audio.frame_times(audio.PATCH)), Axis("frequency", audio.mel_frequencies())
         return Coordinates(start, start + audio.PATCH * audio.HOP_SECONDS, axes)

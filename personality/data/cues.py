@@ -1,11 +1,11 @@
-"""Where in a segment the planted cues of a made clip lie."""
+"""Where the planted cues of a synthetic clip lie in a segment."""
 
 from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from personality.traits import TRAITS, Coordinates
+from personality.traits import TRAITS, Coordinates, Modality
 
 EDGES = {
     "time": ("start", "end"),
@@ -13,22 +13,24 @@ EDGES = {
     "height": ("top", "bottom"),
     "width": ("left", "right"),
 }
-"""The columns of `Corpus.evidence` that bound a cue along each axis."""
+"""The columns of `Corpus.cues` that bound a cue along each axis."""
+MODALITIES = {"audio": "sound", "image": "picture"}
+"""An input's modality as `Corpus.cues` names it."""
 
 
-def mask_cues(cues: pd.DataFrame, coordinates: Coordinates) -> dict[str, np.ndarray]:
+def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) -> dict[str, np.ndarray]:
     """Mark the positions of a segment on which cues lie.
 
     Args:
-        cues: Rows of `Corpus.evidence`, of the segment's clip.
+        cues: The rows of `Corpus.cues` of the segment's clip.
+        modality: Of the input.
         coordinates: Where the segment lies.
 
     Returns:
         For each trait a boolean mask of the segment's space, `(*space)`.
     """
     start, end, axes = coordinates
-    modality = "sound" if any(axis.name == "frequency" for axis in axes) else "picture"
-    cues = cues[(cues["modality"] == modality) & (cues["start"] <= end) & (cues["end"] > start)]
+    cues = cues[(cues["modality"] == MODALITIES.get(modality)) & (cues["start"] <= end) & (cues["end"] > start)]
     masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
     for cue in cues[cues["trait"].isin(TRAITS)].to_dict("records"):
         bounds = [(axis.values, *EDGES[axis.name]) for axis in axes]

@@ -1,4 +1,4 @@
-"""Face frames: moments spread evenly over a clip, cut to the face."""
+"""Face frames: frames at even intervals, cropped to the face."""
 
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ MEAN = (129.1863, 104.7624, 93.5940)
 
 
 def extract(source: Any, frames: int, size: int, detector: str) -> dict[str, np.ndarray]:
-    """Cut the face out of frames that are spread evenly over a file, `(frames, 3, size, size)` uint8 RGB."""
+    """Crop frames at even intervals to the face: `(frames, 3, size, size)` uint8 RGB."""
     images, seconds = media.read_frames(source, frames)
     boxes, found = faces.find_faces(images, detector)
     return {
@@ -30,21 +30,21 @@ def extract(source: Any, frames: int, size: int, detector: str) -> dict[str, np.
 
 
 class FaceFrames(TraitDataModule):
-    """Frames spread evenly over a clip and cut to the face, `(10, 3, 224, 224)` uint8 a clip (Zhang et al. 2016).
+    """Frames at even intervals, cropped to the face, `(10, 3, 224, 224)` uint8 a clip (Zhang et al. 2016).
 
-    All of them are scored in validation, and all take part in a training step unless `train_segments` says fewer.
+    Validation scores all of them; a training step takes all or `train_segments` of them.
 
     Args:
         corpus: Where the clips and their labels are.
-        frames: How many a clip.
-        size: Pixels of a side, as stored_shape on disk.
-        crop: Pixels of a side that the model sees: in training at a random place of each frame and mirrored half of the
-            time, else in the middle. By default all of them, as they are.
-        augment: How much training also turns (in radians), scales, lights and colours each frame: 0.15 tells a network
-            that starts from scratch what does not matter. Needs `crop`; nothing of it happens outside training.
-        detector: `haar`, the path of a YuNet model, `whole` for no crop at all, or `upper` for the upper square of
+        frames: How many of each clip.
+        size: Height and width of the stored frames in pixels.
+        crop: Height and width that the model sees: a random crop, mirrored half of the time, in training, the centre
+            otherwise. By default whole frames, never mirrored.
+        augment: Strength of augmentation in training: rotation in radians, scale, brightness, contrast and saturation.
+            0.15 suits a network without pretrained weights. Needs `crop`.
+        detector: `haar`, the path of a YuNet model, `whole` for whole frames, or `upper` for the upper square of
             portraits (see `faces.find_faces`).
-        normalise: `vgg_face` takes the mean away that published weights expect; or what `TraitDataModule` offers.
+        normalise: `vgg_face` subtracts the mean colour that published weights expect; or see `TraitDataModule`.
         **loading: See `TraitDataModule`.
     """
 
@@ -67,9 +67,9 @@ class FaceFrames(TraitDataModule):
                 f"Got a crop of {crop} pixels from frames of {size}: expected no more; choose a size above."
             )
         if augment and not crop:
-            raise ValueError("Got a augment but no crop: choose a crop below the size, which leaves room to move.")
+            raise ValueError(f"Got augment {augment} without a crop: expected a crop below the size; choose one.")
         if detector not in ("whole", "upper"):
-            faces.load_detector(detector)  # or an error, before each clip fails by it
+            faces.load_detector(detector)  # raises before each clip fails
         super().__init__(
             corpus,
             partial(extract, frames=frames, size=size, detector=detector),
@@ -87,7 +87,7 @@ class FaceFrames(TraitDataModule):
         self.crop_size, self.augment = crop, augment
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
-        """A frame stands for its part of the clip; its space is height by width, in shares of the video frame."""
+        """Locate a frame; its space is height by width, in shares of the video frame."""
         cache = self.caches[split]
         size, seen = cache.inputs.shape[-1], self.input_shape[-1]
         left, top, right, bottom = cache.extra("boxes")[clip, segment].astype(float)
@@ -98,32 +98,35 @@ class FaceFrames(TraitDataModule):
         return Coordinates(moment, moment, axes)
 
     def crop(self, batch: Batch) -> Batch:
-        """Cut to what the model sees: in training a place of each frame at random, else its middle."""
+        """Crop frames: at random in training, to the centre otherwise."""
         if not self.crop_size:
             return batch
         if self.trainer is not None and self.trainer.training:
             clips = batch.inputs.shape[0]
             frames, rng = batch.inputs.flatten(0, 1), self.rng(torch.as_tensor(batch.clip))
-            cut = (
-                _augment(frames, self.crop_size, self.augment, rng)
-                if self.augment
-                else _random_crop(frames, self.crop_size, rng)
-            )
-            return batch._replace(inputs=cut.unflatten(0, (clips, -1)))
+            if self.augment:
+                crops = _augment(frames, self.crop_size, self.augment, rng)
+            else:
+                crops = _random_crop(frames, self.crop_size, rng)
+            return batch._replace(inputs=crops.unflatten(0, (clips, -1)))
         start = (batch.inputs.shape[-1] - self.crop_size) // 2
         return batch._replace(inputs=batch.inputs[..., start : start + self.crop_size, start : start + self.crop_size])
 
     def normalise(self, batch: Batch) -> Batch:
-        """Turn a batch as it is on disk into a model's inputs."""
+        """Crop and normalise a stored batch, on its own device."""
         if self.normalisation != "vgg_face":
             return super().normalise(batch)
         batch = self.crop(batch)
         mean = torch.tensor(MEAN).view(3, 1, 1).to(batch.inputs.device, non_blocking=True)
         return batch._replace(inputs=batch.inputs - mean)
 
+    def baseline(self, inputs: Tensor) -> Tensor:
+        """Return the mean colour of each frame, in the shape of the inputs `(N, 3, height, width)`."""
+        return inputs.mean((2, 3), keepdim=True).expand_as(inputs)
+
 
 def _random_crop(frames: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """Cut frames `(N, 3, size, size)` at a random place, and mirror half of them: `(N, 3, crop, crop)`."""
+    """Crop frames `(N, 3, size, size)` at random and mirror half of them: `(N, 3, crop, crop)`."""
     rest = frames.shape[-1] - crop
     tops, lefts, mirrored = (
         torch.from_numpy(rng.integers(0, most + 1, (len(frames), 1))).to(frames.device, non_blocking=True)
@@ -132,12 +135,12 @@ def _random_crop(frames: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
     along = torch.arange(crop, device=frames.device)
     rows, columns = tops + along, lefts + torch.where(mirrored.bool(), along.flip(0), along)
     each = torch.arange(len(frames), device=frames.device).view(-1, 1, 1)
-    cut = frames.permute(0, 2, 3, 1)[each, rows.unsqueeze(2), columns.unsqueeze(1)]  # ..., crop, crop, 3
-    return cut.permute(0, 3, 1, 2)
+    crops = frames.permute(0, 2, 3, 1)[each, rows.unsqueeze(2), columns.unsqueeze(1)]  # (N, crop, crop, 3)
+    return crops.permute(0, 3, 1, 2)
 
 
 def _augment(frames: Tensor, crop: int, augment: float, rng: np.random.Generator) -> Tensor:
-    """Crop at random, and by up to `augment` turn, scale, light and colour frames: float32, within 0 and 255."""
+    """Crop, mirror, rotate and scale frames at random and change their colours: float32 from 0 to 255."""
     turn, scale, down, right, mirror, light, contrast, colour = (
         torch.from_numpy(rng.uniform(-1, 1, (8, len(frames)))).float().to(frames.device, non_blocking=True)
     )
@@ -147,9 +150,9 @@ def _augment(frames: Tensor, crop: int, augment: float, rng: np.random.Generator
     rows = torch.stack([scale * turn.cos() * mirror, -scale * turn.sin(), right], 1)
     columns = torch.stack([scale * turn.sin() * mirror, scale * turn.cos(), down], 1)
     grid = functional.affine_grid(torch.stack([rows, columns], 1), [len(frames), 3, crop, crop], align_corners=False)
-    cut = functional.grid_sample(frames.float(), grid, padding_mode="reflection", align_corners=False)
+    crops = functional.grid_sample(frames.float(), grid, padding_mode="reflection", align_corners=False)
     light, contrast, colour = (augment * each.view(-1, 1, 1, 1) for each in (light, contrast, colour))
-    grey = cut.mean(1, keepdim=True)
-    cut = grey + (cut - grey) * (1 + 2 * colour)
-    middle = cut.mean((1, 2, 3), keepdim=True)
-    return (middle + (cut - middle) * (1 + 2 * contrast) + 128 * light).clamp(0, 255)
+    grey = crops.mean(1, keepdim=True)
+    crops = grey + (crops - grey) * (1 + 2 * colour)
+    middle = crops.mean((1, 2, 3), keepdim=True)
+    return (middle + (crops - middle) * (1 + 2 * contrast) + 128 * light).clamp(0, 255)

@@ -1,4 +1,4 @@
-"""Raw-wav FFT: the spectrum of a clip's whole waveform, and no time at all."""
+"""Raw-wav FFT: the spectrum of a clip's whole waveform, without a time axis."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from personality.data.base import TraitDataModule
 from personality.features import audio, media
 from personality.traits import Axis, Coordinates
 
-OUTLINE = 80  # samples, 20 ms, whose lowest and highest values are kept to draw the waveform
+OUTLINE = 80  # samples, 20 ms: the outline of the waveform has their lowest and highest values
 MOMENTS = audio.SPECTRUM_SAMPLES // OUTLINE
 
 
@@ -31,9 +31,11 @@ class RawWavFFT(TraitDataModule):
 
     Args:
         corpus: Where the clips and their labels are.
-        scale: `magnitude`, `log` for its logarithm, or `real` for the two-sided real part that the original took.
+        scale: `magnitude`, `log` for its logarithm, or `real` for the two-sided real part, as in the original.
         **loading: See `TraitDataModule`.
     """
+
+    modality = "audio"
 
     def __init__(self, corpus: Corpus, scale: audio.Scale = "magnitude", **loading: Any) -> None:
         self.frequencies = audio.spectrum_frequencies(scale)
@@ -41,9 +43,9 @@ class RawWavFFT(TraitDataModule):
         super().__init__(corpus, partial(extract, scale=scale), shape, extra_arrays=extra_arrays, **loading)
 
     def waveform(self, split: str, clip: int) -> np.ndarray:
-        """Outline the sound of a clip, `(2, moments)`, lowest and highest values: a spectrum does not show time."""
+        """Outline the sound of a clip, `(2, moments)`: lowest and highest values."""
         return self.caches[split].extra("waveform")[clip, 0]
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
-        """The one segment is the clip; its space is frequency."""
+        """Locate the one segment, which is the clip; its space is frequency."""
         return Coordinates(0.0, audio.SPECTRUM_SAMPLES / audio.SPECTRUM_RATE, (Axis("frequency", self.frequencies),))

@@ -1,4 +1,4 @@
-"""Summary spectrogram: a whole clip's sound on one page, averaged over each 60 ms."""
+"""Summary spectrogram: the log-mel spectrogram of a whole clip, averaged over each 60 ms."""
 
 from functools import partial
 from typing import Any
@@ -28,12 +28,14 @@ class SummarySpectrogram(TraitDataModule):
         **loading: See `TraitDataModule`.
     """
 
+    modality = "audio"
+
     def __init__(self, corpus: Corpus, **loading: Any) -> None:
         shape = (1, 1, FRAMES // audio.SUMMARY_POOL, audio.MELS)
         super().__init__(corpus, partial(extract), shape, **loading)
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
-        """The one segment begins with the clip; its space is time by frequency."""
+        """Locate the one segment, the start of the clip; its space is time by frequency."""
         times = audio.frame_times(FRAMES).reshape(-1, audio.SUMMARY_POOL).mean(1)
         axes = Axis("time", times), Axis("frequency", audio.mel_frequencies())
         return Coordinates(0.0, FRAMES * audio.HOP_SECONDS, axes)

@@ -1,4 +1,4 @@
-"""Measure, compare, fuse and rescale predictions from the command line: `python -m personality.evaluation --help`."""
+"""Evaluate, compare, fuse and rescale predictions from the command line: `python -m personality.evaluation --help`."""
 
 import argparse
 import sys
@@ -10,40 +10,39 @@ import pandas as pd
 from personality.evaluation.calibration import calibration, rescale
 from personality.evaluation.fairness import fairness, read_groups
 from personality.evaluation.fusion import fuse, learn_weights
-from personality.evaluation.predictions import measurable, read_predictions, read_traits, write_predictions
+from personality.evaluation.predictions import is_evaluable, read_predictions, read_trait_labels, write_predictions
 from personality.evaluation.results import compare, evaluate
 from personality.evaluation.text import calibration_text, fairness_text, remarks, results_text
 from personality.traits import TRAITS
 
 MANUAL = """
-python -m personality.evaluation A.csv                      measure predictions beside the habits they have to beat
-python -m personality.evaluation A.csv --groups people.csv  and by gender, ethnicity and age
-python -m personality.evaluation compare A.csv B.csv        is B better than A, clip by clip?
-python -m personality.evaluation plot A.csv B.csv -o C.png  scores against labels, and all intervals side by side
-python -m personality.evaluation fuse A.csv B.csv -o C.csv  average two models, or weight them (--learn)
+python -m personality.evaluation A.csv                      metrics of the predictions and of the baselines
+python -m personality.evaluation A.csv --groups people.csv  also by gender, ethnicity and age
+python -m personality.evaluation compare A.csv B.csv        the paired difference of two models
+python -m personality.evaluation plot A.csv B.csv -o C.png  scores against labels, and metrics with intervals
+python -m personality.evaluation fuse A.csv B.csv -o C.csv  average several models, or learn their weights (--learn)
 python -m personality.evaluation calibrate A.csv --validation V.csv -o C.csv
-                                                            make scores mean what they say
+                                                            rescale scores to fit the labels of validation clips
 
-A file of predictions is a csv with a column clip (or VideoName, sample_id, ...) and one for each trait (openness,
-ValueOpenness, pred_O, ...), in any order, with commas, semicolons or tabs; clips are named with or without .mp4. Or it
-is a folder with a file for each trait, called test_openness.csv or test_O.csv, or test_0.csv to test_4.csv in the order
-O C E A N, with the columns Prediction and GroundTruth. Lines that name no clips have no intervals.
+Predictions are a csv file with a column clip (or VideoName, sample_id, ...) and a column for each trait (openness,
+ValueOpenness, pred_O, ...), in any order, separated by commas, semicolons or tabs. Clip names may end in .mp4 or not.
+Or they are a folder with a file for each trait: test_openness.csv, or test_O.csv, or test_0.csv to test_4.csv in the
+order O C E A N, with the columns Prediction and GroundTruth. Files that do not name their clips have no intervals.
 
-Labels come from the columns openness_label, ..., or from a file of their own (--labels), a csv or an official pickle
-such as annotation_validation.pkl. Training labels, which the baselines need, are found as labels_train.csv beside the
-predictions, or given by --train. Clips whose source (the name before the clip's number) is not in training are measured
-once more by themselves. Intervals are 95 %, by a bootstrap over sources.
+Labels are read from the columns openness_label, ..., or from a separate file (--labels): a csv, or an official pickle
+such as annotation_validation.pkl. The baselines need the training labels: labels_train.csv beside the predictions, or
+the file given by --train. Clips whose source (the clip's name without its number) is not in training are also
+evaluated separately. Intervals are 95 %, from a bootstrap over sources.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, or 2 where what was asked cannot be done."""
-    commands = parser()
+    """Run one command and return its exit code: 0, or 2 if the options or files are wrong."""
     if arguments and arguments[0] not in {*COMMANDS, "-h", "--help"}:
         arguments = ["evaluate", *arguments]
-    asked = commands.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        COMMANDS[asked.command](asked)
+        COMMANDS[options.command](options)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -51,21 +50,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the commands and their options."""
+    """Define the commands and their options."""
     labels = argparse.ArgumentParser(add_help=False)
-    labels.add_argument("--labels", type=Path, metavar="FILE", help="labels (csv or pickle) for predictions without")
+    labels.add_argument("--labels", type=Path, metavar="FILE", help="labels of the predicted clips (csv or pickle)")
     train = argparse.ArgumentParser(add_help=False)
     train.add_argument("--train", type=Path, metavar="FILE", help="labels of the training clips (csv or pickle)")
-    train.add_argument("--csv", type=Path, metavar="FILE", help="write every number, with its interval, to this file")
+    train.add_argument("--csv", type=Path, metavar="FILE", help="write all values with their intervals to this file")
+    validation = argparse.ArgumentParser(add_help=False)
+    validation.add_argument(
+        "--validation-labels", type=Path, metavar="FILE", help="labels of the validation clips (csv or pickle)"
+    )
     result = argparse.ArgumentParser(
         prog="python -m personality.evaluation", epilog=MANUAL, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="{evaluate,compare,plot,fuse,calibrate}")
 
-    command = commands.add_parser("evaluate", parents=[labels, train], help="measure predictions (the default)")
+    command = commands.add_parser("evaluate", parents=[labels, train], help="metrics of predictions (the default)")
     command.add_argument("predictions", type=Path, metavar="A.csv")
     command.add_argument("--groups", type=Path, metavar="FILE", help="csv with clip or source, gender, ethnicity, age")
-    command.add_argument("--count-missing", action="store_true", help="score missing clips with the training mean")
+    command.add_argument("--count-missing", action="store_true", help="give missing clips the mean training label")
 
     command = commands.add_parser("compare", parents=[labels, train], help="the paired difference of two models")
     command.add_argument("predictions", type=Path, metavar="A.csv")
@@ -75,115 +78,118 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.png")
 
-    command = commands.add_parser("fuse", parents=[labels], help="make one model of several")
+    command = commands.add_parser("fuse", parents=[labels, validation], help="combine several models into one")
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
-    command.add_argument("--learn", type=Path, nargs="+", metavar="VAL_A.csv", help="learn weights on these, not equal")
-    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="labels of those (csv or pickle)")
+    command.add_argument(
+        "--learn", type=Path, nargs="+", metavar="VAL_A.csv", help="learn weights on these validation predictions"
+    )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.csv")
 
-    command = commands.add_parser("calibrate", parents=[labels], help="rescale scores as validation clips teach")
+    command = commands.add_parser("calibrate", parents=[labels, validation], help="rescale scores on validation clips")
     command.add_argument("predictions", type=Path, metavar="A.csv")
-    command.add_argument("--validation", type=Path, required=True, metavar="VAL_A.csv", help="of the same model")
-    command.add_argument("--validation-labels", type=Path, metavar="FILE", help="labels of those (csv or pickle)")
+    command.add_argument(
+        "--validation", type=Path, required=True, metavar="VAL_A.csv", help="validation predictions of the same model"
+    )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.csv")
     return result
 
 
-def _evaluate(asked: argparse.Namespace) -> None:
-    predictions, train = _labelled(asked.predictions, asked.labels), _training_labels(asked)
-    results = evaluate(predictions, train, count_missing=asked.count_missing)
-    agreement = calibration(predictions)
-    print(results_text(results), calibration_text(agreement), sep="\n\n")
-    found = [results, agreement]
-    if asked.groups:
-        found.append(fairness(predictions, read_groups(asked.groups), train))
-        print("", fairness_text(found[-1]), sep="\n")
+def _evaluate(options: argparse.Namespace) -> None:
+    predictions, train = _read_labelled(options.predictions, options.labels), _read_training_labels(options)
+    results = evaluate(predictions, train, count_missing=options.count_missing)
+    calibrated = calibration(predictions)
+    print(results_text(results), calibration_text(calibrated), sep="\n\n")
+    tables = [results, calibrated]
+    if options.groups:
+        tables.append(fairness(predictions, read_groups(options.groups), train))
+        print("", fairness_text(tables[-1]), sep="\n")
     print("", *remarks(predictions, train), sep="\n")
-    if asked.count_missing:
-        print("A clip without a score counts in the first tables as if it had the mean training label.")
-    _write(pd.concat(found, ignore_index=True), asked.csv)
+    if options.count_missing:
+        print("In the first tables, a clip without a score counts with the mean training label.")
+    _write(pd.concat(tables, ignore_index=True), options.csv)
 
 
-def _compare(asked: argparse.Namespace) -> None:
-    first, second = (_labelled(path, asked.labels) for path in (asked.predictions, asked.second))
-    train = _training_labels(asked)
+def _compare(options: argparse.Namespace) -> None:
+    first, second = (_read_labelled(path, options.labels) for path in (options.predictions, options.second))
+    train = _read_training_labels(options)
     results = compare(first, second, train)
-    print(f"first   {asked.predictions}\nsecond  {asked.second}\n\n{results_text(results)}\n")
+    print(f"first   {options.predictions}\nsecond  {options.second}\n\n{results_text(results)}\n")
     for name, predictions in [("first", first), ("second", second)]:
         for remark in remarks(predictions, train):
             print(f"{name}: {remark}")
-    _write(results, asked.csv)
+    _write(results, options.csv)
 
 
-def _plot(asked: argparse.Namespace) -> None:
+def _plot(options: argparse.Namespace) -> None:
     from personality.evaluation.plots import draw_results  # the other commands start without Matplotlib
 
-    train = _training_labels(asked)
-    tables = [_labelled(path, asked.labels) for path in asked.predictions]
-    names = _short_names(asked.predictions)
-    draw_results(asked.output, dict(zip(names, tables, strict=True)), train)
-    print(f"Drew {len(tables)} model{'s' * (len(tables) > 1)}: {asked.output}")
-    if asked.csv:
+    train = _read_training_labels(options)
+    tables = [_read_labelled(path, options.labels) for path in options.predictions]
+    names = _short_names(options.predictions)
+    draw_results(options.output, dict(zip(names, tables, strict=True)), train)
+    print(f"Drew {len(tables)} model{'s' * (len(tables) > 1)}: {options.output}")
+    if options.csv:
         results = [evaluate(table, train).assign(file=name) for name, table in zip(names, tables, strict=True)]
-        _write(pd.concat(results), asked.csv)
+        _write(pd.concat(results), options.csv)
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Name files by as few of their last folders as tell them apart."""
+    """Name files by as few of their last folders as make the names differ."""
     parts = [path.absolute().with_suffix("").parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise ValueError(f"Got {', '.join(map(str, paths))}. Expected each file once; take out what is doubled.")
+    raise ValueError(f"Got {', '.join(map(str, paths))}. Expected each file once; remove the repeated ones.")
 
 
-def _fuse(asked: argparse.Namespace) -> None:
+def _fuse(options: argparse.Namespace) -> None:
     weights = None
-    if asked.learn:
-        if len(asked.learn) != len(asked.predictions):
+    if options.learn:
+        if len(options.learn) != len(options.predictions):
             raise ValueError(
-                f"Got {len(asked.learn)} validation files for {len(asked.predictions)} files to fuse. Expected one for "
-                "each, of the same models in the same order; add those that are missing after --learn."
+                f"Got {len(options.learn)} validation files for {len(options.predictions)} files to fuse. Expected one "
+                "for each, of the same models in the same order; add the missing ones after --learn."
             )
-        learnt = learn_weights(
-            [_labelled(path, asked.validation_labels, "--validation-labels") for path in asked.learn]
-        )
-        print("Weights learnt on validation:", learnt.set_axis(asked.predictions).round(4).to_string(), sep="\n")
+        validation = [_read_labelled(path, options.validation_labels, "--validation-labels") for path in options.learn]
+        learnt = learn_weights(validation)
+        print("Weights learnt on validation:", learnt.set_axis(options.predictions).round(4).to_string(), sep="\n")
         weights = learnt.to_numpy()
-    labels = read_traits(asked.labels) if asked.labels else None
-    _write_predictions(asked.output, fuse([read_predictions(path, labels) for path in asked.predictions], weights))
+    _write_predictions(options.output, fuse([_read(path, options.labels) for path in options.predictions], weights))
 
 
-def _calibrate(asked: argparse.Namespace) -> None:
-    validation = _labelled(asked.validation, asked.validation_labels, "--validation-labels")
+def _calibrate(options: argparse.Namespace) -> None:
+    validation = _read_labelled(options.validation, options.validation_labels, "--validation-labels")
     print(calibration_text(calibration(validation)))
-    predictions = read_predictions(asked.predictions, read_traits(asked.labels) if asked.labels else None)
-    _write_predictions(asked.output, rescale(predictions, validation))
+    _write_predictions(options.output, rescale(_read(options.predictions, options.labels), validation))
 
 
-def _labelled(path: Path, labels: Path | None, option: str = "--labels") -> pd.DataFrame:
-    """Read predictions that must have labels, and name the file if they have none."""
-    predictions = read_predictions(path, read_traits(labels) if labels else None)
+def _read(path: Path, labels: Path | None) -> pd.DataFrame:
+    return read_predictions(path, read_trait_labels(labels) if labels else None)
+
+
+def _read_labelled(path: Path, labels: Path | None, option: str = "--labels") -> pd.DataFrame:
+    """Read predictions with labels; raise with the name of the file if it has none."""
+    predictions = _read(path, labels)
     try:
-        measurable(predictions)
+        is_evaluable(predictions)
     except ValueError as error:
-        raise ValueError(f"{path}: {error} Labels in a file of their own are joined by {option} FILE.") from error
+        raise ValueError(f"{path}: {error} To read labels from a separate file, add {option} FILE.") from error
     return predictions
 
 
-def _training_labels(asked: argparse.Namespace) -> pd.DataFrame | None:
-    """Read the training labels that were named, or that a run of ours left beside its predictions."""
-    first = asked.predictions[0] if isinstance(asked.predictions, list) else asked.predictions
+def _read_training_labels(options: argparse.Namespace) -> pd.DataFrame | None:
+    """Read the training labels given by --train, or `labels_train.csv` beside the predictions."""
+    first = options.predictions[0] if isinstance(options.predictions, list) else options.predictions
     beside = first.absolute().with_name("labels_train.csv")
-    path = asked.train or (beside if beside.is_file() else None)
-    return read_traits(path) if path else None
+    path = options.train or (beside if beside.is_file() else None)
+    return read_trait_labels(path) if path else None
 
 
-def _write(numbers: pd.DataFrame, path: Path | None) -> None:
+def _write(results: pd.DataFrame, path: Path | None) -> None:
     if path:
-        numbers.to_csv(path, index=False, float_format="%.7g")
-        print(f"Every number with its interval: {path}")
+        results.to_csv(path, index=False, float_format="%.7g")
+        print(f"Wrote all values with their intervals to {path}")
 
 
 def _write_predictions(path: Path, predictions: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""What can be scored without looking at a clip: every result has to be better than these."""
+"""Baselines: scores from training labels and clip names alone. A model is worth something only above them."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from personality.traits import source_id
 
 
 def baselines(train: pd.DataFrame, clips: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Score clips by habit: three predictors that know the training labels and the clips' names.
+    """Score clips by three baselines: mean predictor, median predictor and source lookup.
 
     Args:
         train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
         clips: Names of the clips to score.
 
     Returns:
-        Scores (index clip, the columns of `train`) of the mean predictor, the median predictor and the source lookup.
+        Scores of each baseline: index clip, the columns of `train`.
     """
     return {
         "mean predictor": pd.DataFrame(train.mean().to_dict(), index=pd.Index(clips, name="clip")),
@@ -25,12 +25,12 @@ def baselines(train: pd.DataFrame, clips: Sequence[str]) -> dict[str, pd.DataFra
 
 
 def source_lookup(train: pd.DataFrame, clips: Sequence[str]) -> pd.DataFrame:
-    """Score a clip by the training labels of its source: the habit that a split by clips rewards.
+    """Score a clip by the training labels of its source. It does well where a split separates clips, not sources.
 
     The mean of a source's n labels is shrunk towards the mean of all: (n * source mean + k * mean) / (n + k). The
     weight k is the variance within sources over the variance between them, estimated for each target from the training
-    labels by one-way analysis of variance; this is the best linear prediction for a random source. A source that is
-    not in training gets the mean. Where no source has two clips the ratio cannot be known, and k is 1.
+    labels by one-way analysis of variance; this is the best linear prediction for a random source. A source without
+    training clips gets the mean. If no source has two clips, the ratio is unknown and k is 1.
 
     Args:
         train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
@@ -54,7 +54,7 @@ def source_lookup(train: pd.DataFrame, clips: Sequence[str]) -> pd.DataFrame:
 
 
 def _variance_ratio(train: pd.DataFrame, count: pd.DataFrame, source_mean: pd.DataFrame) -> pd.Series:
-    """Estimate k of `source_lookup`, a number a target: the variance within sources over the variance between them."""
+    """Estimate k of `source_lookup` for each target: the variance within sources over the variance between them."""
     clips, sources = count.sum(), (count > 0).sum()
     between = (count * (source_mean - train.mean()) ** 2).sum()
     within = ((train - train.mean()) ** 2).sum() - between

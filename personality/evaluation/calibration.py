@@ -1,33 +1,33 @@
-"""Do scores mean what they say? Models trained on squared errors play safe and stay near the mean."""
+"""Calibration of scores against labels. Models trained on squared errors stay near the mean; rescaling corrects it."""
 
 import pandas as pd
 from torch import Tensor
 
-from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
+from personality.evaluation.intervals import RESAMPLES, estimates, predictor_sums
 from personality.evaluation.metrics import moments
-from personality.evaluation.predictions import labels_of, measurable, names_of
-from personality.tables import listed
+from personality.evaluation.predictions import clip_names, is_evaluable, labels_of
+from personality.tables import join_names
 from personality.traits import TARGETS
 
 
 def calibration_from_sums(sums: Tensor) -> dict[str, Tensor]:
-    """Describe the line that best foretells labels from scores: label = slope * score + intercept, by least squares.
+    """Fit label = slope * score + intercept by least squares, and compare the distributions of scores and labels.
 
     Args:
         sums: `(..., 9, targets)` sums of `personality.evaluation.metrics.clip_sums`.
 
     Returns:
-        `(..., targets)` for slope (1 if scores mean what they say, above 1 if they are too timid; undefined for
-        constant scores), intercept, deviation (of the scores, over that of the labels: 0 for a constant), and bias
-        (mean score minus mean label).
+        `(..., targets)` for slope (1 for calibrated scores, above 1 for scores too close to their mean; undefined for
+        constant scores), intercept, std_ratio (standard deviation of the scores over that of the labels; 0 for
+        constant scores), and bias (mean score minus mean label).
     """
-    score, label, variance_score, variance_label, covariance = moments(sums)
-    slope = covariance / variance_score
+    of = moments(sums)
+    slope = of.covariance / of.score_variance
     return {
         "slope": slope,
-        "intercept": label - slope * score,
-        "deviation": (variance_score / variance_label.where(variance_label > 0, float("nan"))).sqrt(),
-        "bias": score - label,
+        "intercept": of.label - slope * of.score,
+        "std_ratio": (of.score_variance / of.label_variance.where(of.label_variance > 0, float("nan"))).sqrt(),
+        "bias": of.score - of.label,
     }
 
 
@@ -35,41 +35,41 @@ def calibration(predictions: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.
     """Estimate the calibration of each target, with 95 % intervals.
 
     Returns:
-        A line a number: over (`all clips`), clips, row (`model`), measure (slope, intercept, deviation, bias), target,
-        value, low, high.
+        One row for each value: subset (`all clips`), clips, predictor (`model`), metric (slope, intercept, std_ratio,
+        bias), target, value, low, high.
     """
-    labels = labels_of(predictions)[measurable(predictions)]
+    labels = labels_of(predictions)[is_evaluable(predictions)]
     numbers = estimates(
-        sums_of([predictions], labels, None),
-        names_of(labels),
+        predictor_sums([predictions], labels, None),
+        clip_names(labels),
         ["model"],
         labels.columns.tolist(),
         statistic=calibration_from_sums,
         resamples=resamples,
     )
-    return numbers.assign(over="all clips", clips=len(labels))[["over", "clips", *numbers.columns]]
+    return numbers.assign(subset="all clips", clips=len(labels))[["subset", "clips", *numbers.columns]]
 
 
 def rescale(predictions: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
-    """Replace each score by the label that the validation predictions of the same model lead one to expect.
+    """Rescale scores by the line that fits labels to scores on validation clips.
 
     Args:
-        predictions: Predictions, say for the test split; their labels are not looked at.
+        predictions: Predictions, for example of the test split. Their labels are not used.
         validation: Predictions of the same model with labels, on clips that it was not trained on.
 
     Returns:
-        The predictions with scores slope * score + intercept, and the spreads over segments scaled alike.
+        The predictions with scores slope * score + intercept, and the `_std` columns scaled accordingly.
     """
-    labels = labels_of(validation)[measurable(validation)]
-    line = calibration_from_sums(sums_of([validation], labels, None).sum(0))
+    labels = labels_of(validation)[is_evaluable(validation)]
+    line = calibration_from_sums(predictor_sums([validation], labels, None).sum(0))
     slope, intercept = (pd.Series(line[name][0].numpy(), index=labels.columns) for name in ("slope", "intercept"))
     targets = [target for target in TARGETS if target in predictions]
     slope = slope.reindex(targets)
     unknown = [*slope.index[slope.isna()]]
     if unknown:
         raise ValueError(
-            f"The validation predictions cannot tell how to rescale {listed(unknown, 6)}. Expected labels for it, and "
-            "scores that differ from clip to clip; give the validation predictions of the same model."
+            f"The validation predictions do not determine how to rescale {join_names(unknown, 6)}. Expected labels for "
+            "it and scores that differ between clips; give the validation predictions of the same model."
         )
     result = predictions.copy()
     for target in targets:

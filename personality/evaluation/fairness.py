@@ -1,4 +1,4 @@
-"""Is a model as good for everybody? Every measure by gender, ethnicity and age, and the largest gap between groups."""
+"""Fairness: the metrics of each gender, ethnicity and age group, and the largest gap between groups."""
 
 import itertools
 from pathlib import Path
@@ -8,41 +8,41 @@ import torch
 from torch import Tensor
 
 from personality.evaluation.calibration import calibration_from_sums
-from personality.evaluation.intervals import RESAMPLES, estimates, sums_of
-from personality.evaluation.metrics import measures_from_sums
-from personality.evaluation.predictions import labels_of, measurable
-from personality.tables import ATTRIBUTES, listed, numbers, read_table, refuse_doubled
+from personality.evaluation.intervals import RESAMPLES, estimates, predictor_sums
+from personality.evaluation.metrics import metrics_from_sums
+from personality.evaluation.predictions import is_evaluable, labels_of
+from personality.tables import ATTRIBUTES, join_names, number_column, read_table, require_unique
 from personality.traits import source_id
 
 CODES = {
     "gender": {"1": "male", "2": "female"},
     "ethnicity": {"1": "Asian", "2": "Caucasian", "3": "African-American"},
 }
-"""What the numbers mean in the tables that ship with First Impressions: how the annotators saw the person."""
-FEWEST = 10
-"""A group of fewer sources stands in the table, but its gap to others would be noise."""
+"""The codes in the tables that ship with First Impressions: how the annotators saw the person."""
+MIN_SOURCES = 10
+"""Gaps are only computed between groups of at least so many sources: those of smaller groups are noise."""
 
 
 def read_groups(path: str | Path) -> pd.DataFrame:
-    """Read who is seen in each clip.
+    """Read the groups of the people who are seen in the clips.
 
     Args:
         path: A csv with a column clip (or VideoName) or source, and any of gender, ethnicity and age. The codes of
-            the data set's own `eth_gender_annotations` are put into words, ages in years into decades.
+            the data set's own `eth_gender_annotations` become names, and ages in years become decades.
 
     Returns:
-        Groups as text, missing where a cell is blank: index `clip` or `source`, a column an attribute.
+        Groups as text, missing where a cell is empty: index `clip` or `source`, a column an attribute.
     """
     table = read_table(path, "clip", "source")
-    refuse_doubled(table.index, str(path))
+    require_unique(table.index, str(path))
     groups = table[[name for name in ATTRIBUTES if name in table]].copy()
     if groups.columns.empty:
-        raise ValueError(f"{path} has no column {listed(ATTRIBUTES)}. Expected at least one of them; name it so.")
-    for name, words in CODES.items():
-        if name in groups and groups[name].dropna().isin(list(words)).all():
-            groups[name] = groups[name].map(words)
+        raise ValueError(f"{path} has no column {join_names(ATTRIBUTES)}. Expected at least one of them; name it so.")
+    for attribute, names in CODES.items():
+        if attribute in groups and groups[attribute].dropna().isin(list(names)).all():
+            groups[attribute] = groups[attribute].map(names)
     if "age" in groups and groups["age"].dropna().str.fullmatch(r"\d+(\.\d*)?").all():
-        decade = (numbers(table, "age", path) // 10 * 10).astype("Int64")
+        decade = (number_column(table, "age", path) // 10 * 10).astype("Int64")
         groups["age"] = (decade.astype("string") + " to " + (decade + 9).astype("string")).astype(object)
     return groups
 
@@ -54,59 +54,58 @@ def fairness(
     *,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Measure each group of people, and for each measure the gap between the best and the worst of the groups.
+    """Compute the metrics of each group of people, and for each metric the gap between the best and the worst group.
 
     Args:
         predictions: Scores and labels.
-        groups: From `read_groups`; clips that it does not know stand aside.
+        groups: From `read_groups`. Clips without a group are left out.
         train: Labels of the training clips; without them skill is undefined.
-        resamples: How many times the bootstrap draws.
+        resamples: Number of resamples of the bootstrap.
 
     Returns:
-        A line a number: over (the attribute), clips, sources, row (the group, or `largest gap`), pair (whose gap),
-        measure (those of `evaluate`, and bias: mean score minus mean label), target, value, low, high. Of many groups
-        some two will differ by chance: the interval of the largest gap knows nothing of its having been chosen.
+        One row for each value: attribute, clips, sources, subset (the group, or `largest gap`), predictor (`model`),
+        pair (of the gap), metric (those of `evaluate`, and bias: mean score minus mean label), target, value, low,
+        high. The interval of the largest gap does not account for its selection: with many groups, some gap is large
+        by chance.
     """
-    labels = labels_of(predictions)[measurable(predictions)]
+    labels = labels_of(predictions)[is_evaluable(predictions)]
     keys = labels.index if groups.index.name == "clip" else pd.Index([source_id(clip) for clip in labels.index])
     of_clips = groups.reindex(keys).set_axis(labels.index)
     if of_clips.isna().all(axis=None):
         raise ValueError(
-            f"The table of groups knows none of the {len(labels):,} measured clips: it names {groups.index[0]}, the "
+            f"The table of groups has none of the {len(labels):,} evaluated clips: it names {groups.index[0]}, the "
             f"predictions {labels.index[0]}. Expected the same names; give the table of the same split."
         )
-    sums = sums_of([predictions], labels, train)
-    return pd.concat(
-        [
-            _by_group(sums, of_clips[name], labels.columns.tolist(), resamples)
-            for name in groups
-            if of_clips[name].notna().any()
-        ],
-        ignore_index=True,
-    )
+    sums = predictor_sums([predictions], labels, train)
+    tables = [
+        _by_group(sums, of_clips[attribute], labels.columns.tolist(), resamples)
+        for attribute in groups
+        if of_clips[attribute].notna().any()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _by_group(sums: Tensor, group: pd.Series, targets: list[str], resamples: int) -> pd.DataFrame:
-    """Measure the groups of one attribute: sums `(clips, 1, 9, targets)` and the group of each clip."""
+    """Evaluate the groups of one attribute, from sums `(clips, 1, 9, targets)` and the group of each clip."""
     known = group.notna().to_numpy()
     member = pd.get_dummies(group[known])
     clips = pd.Series(source_id(clip) for clip in member.index)
     sources = pd.Series({name: clips[member[name].to_numpy()].nunique() for name in member})
     names = member.columns.tolist()
-    pairs = list(itertools.permutations(sources.index[sources >= FEWEST], 2))
+    pairs = list(itertools.permutations(sources.index[sources >= MIN_SOURCES], 2))
     parts = sums[torch.tensor(known)] * torch.tensor(member.to_numpy())[:, :, None, None]
     numbers = estimates(
         parts, member.index.tolist(), names, targets, statistic=_with_bias, pairs=pairs, resamples=resamples
-    )
-    groups = numbers[numbers.row.isin(names)]
-    groups = groups.assign(clips=groups.row.map(member.sum()), sources=groups.row.map(sources), pair="")
+    ).rename(columns={"predictor": "subset"})
+    groups = numbers[numbers.subset.isin(names)]
+    groups = groups.assign(clips=groups.subset.map(member.sum()), sources=groups.subset.map(sources), pair="")
     groups[["low", "high"]] = groups[["low", "high"]].where(groups.sources > 1)
-    gaps = numbers[~numbers.row.isin(names)].dropna(subset="value")
-    largest = gaps.loc[gaps.value.groupby([gaps.measure, gaps.target], sort=False).idxmax()]
-    largest = largest.assign(pair=largest.row, row="largest gap", clips=len(member), sources=clips.nunique())
-    columns = ["over", "clips", "sources", "row", "pair", "measure", "target", "value", "low", "high"]
-    return pd.concat([groups, largest]).assign(over=str(group.name))[columns]
+    gaps = numbers[~numbers.subset.isin(names)].dropna(subset="value")
+    largest = gaps.loc[gaps.value.groupby([gaps.metric, gaps.target], sort=False).idxmax()]
+    largest = largest.assign(pair=largest.subset, subset="largest gap", clips=len(member), sources=clips.nunique())
+    columns = ["clips", "sources", "subset", "predictor", "pair", "metric", "target", "value", "low", "high"]
+    return pd.concat([groups, largest]).assign(attribute=str(group.name), predictor="model")[["attribute", *columns]]
 
 
 def _with_bias(sums: Tensor) -> dict[str, Tensor]:
-    return measures_from_sums(sums) | {"bias": calibration_from_sums(sums)["bias"]}
+    return metrics_from_sums(sums) | {"bias": calibration_from_sums(sums)["bias"]}

@@ -1,27 +1,27 @@
-"""Predictions on disk: a csv with a line a clip, ours or anybody's, and what is odd about it said plainly.
+"""Files of predictions: a csv with a row for each clip, written by this package or by others.
 
-In memory and on disk a table of predictions is the same: index `clip`; a column a trait (and perhaps `interview`) with
+A table of predictions is the same in memory and on disk: index `clip`; a column a trait (and perhaps `interview`) with
 the score; `<trait>_label`; `<trait>_std`, the standard deviation of the score over the segments of the clip; and
-`segments`, their number. Only the scores are required. A clip that could not be scored has blanks for scores. Where
-nobody knows which clips these are, the index is `line`.
+`segments`, their number. Only the scores are required. A clip that could not be scored has empty scores. If a file does
+not name its clips, the index is `line`.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from personality.atomic import atomic_write
 from personality.evaluation.trait_files import name_lines, read_trait_files
 from personality.tables import (
     clip_name,
-    counted,
-    listed,
-    numbers,
+    format_clips,
+    join_names,
+    number_column,
     read_table,
-    refuse_doubled,
-    refuse_predictions,
+    require_labels,
     require_traits,
+    require_unique,
 )
 from personality.traits import TARGETS, TRAITS
 
@@ -29,51 +29,51 @@ COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_std") for target in 
 
 
 def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
-    """Write a table of predictions, sorted by clip; a file that is there is replaced once the new one is whole.
+    """Write a table of predictions, sorted by clip, in one atomic write.
 
     Args:
         path: The csv file.
-        predictions: As this module describes it.
+        predictions: See the description of this module.
     """
     if any(column not in COLUMNS for column in predictions) or any(trait not in predictions for trait in TRAITS):
         raise ValueError(
-            f"Got predictions with the columns {listed(predictions.columns, 12)}. Expected {listed(TRAITS, 5)}, and of "
-            "others only interview, segments, and each target's _label and _std; rename or drop the rest."
+            f"Got predictions with the columns {join_names(predictions.columns, 12)}. Expected "
+            f"{join_names(TRAITS, 5)}, and optionally interview, segments, and the _label and _std of each target; "
+            "rename or drop the rest."
         )
-    refuse_doubled(predictions.index, f"What was to be written to {path}")
+    require_unique(predictions.index, f"The table to be written to {path}")
     ordered = predictions[[column for column in COLUMNS if column in predictions]].sort_index()
-    unfinished = Path(f"{path}.part")
     index = "line" if predictions.index.name == "line" else "clip"
-    ordered.to_csv(unfinished, index_label=index, float_format="%.7g")
-    os.replace(unfinished, path)  # noqa: PTH105
+    with atomic_write(path) as part:
+        ordered.to_csv(part, index_label=index, float_format="%.7g")
 
 
 def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd.DataFrame:
     """Read a table of predictions.
 
-    Columns are known by name, in any order, as others spell them (see `personality.tables.read_table`); columns with
-    other names are left alone. Clips are the same with and without .mp4 and folder.
+    Columns are found by name, in any order and in the spellings that `personality.tables.read_table` knows; other
+    columns are ignored. Clip names match with and without .mp4 and folder.
 
     Args:
         path: A csv file, or a folder with a file for each trait (see `read_trait_files`).
-        labels: What `read_traits` made of a label file; it replaces the labels in the file. Where the file names no
-            clips, its lines get the names of the clips that have the same five labels.
+        labels: Labels from `read_trait_labels`, which replace those in the file. If the file names no clips, each line
+            is matched to the clip that has the same five labels.
 
     Returns:
         Predictions as this module describes them, sorted by clip, with every clip that has a score or a label.
     """
     table = read_trait_files(path) if Path(path).is_dir() else read_table(path, "clip", "line")
     require_traits(table, path)
-    refuse_doubled(table.index, str(path))
-    predictions = pd.DataFrame({column: numbers(table, column, path) for column in COLUMNS if column in table})
-    blank = predictions[[target for target in TARGETS if target in table]].isna()
-    partly = predictions.index[blank.any(axis=1) & ~blank.all(axis=1)]
+    require_unique(table.index, str(path))
+    predictions = pd.DataFrame({column: number_column(table, column, path) for column in COLUMNS if column in table})
+    missing = predictions[[target for target in TARGETS if target in table]].isna()
+    partly = predictions.index[missing.any(axis=1) & ~missing.all(axis=1)]
     if len(partly):
         raise ValueError(
-            f"{path} has a score for some traits and none for others in {counted(partly)}. Expected all scores of a "
-            "clip, or none where it could not be scored; fill them in, or blank them all."
+            f"{path} has a score for some traits and none for others in {format_clips(partly)}. Expected all scores of "
+            "a clip, or none if it could not be scored; fill them in, or remove them all."
         )
-    if blank.all(axis=None):
+    if missing.all(axis=None):
         raise ValueError(f"{path} has no score in any of its {len(table):,} lines. Expected numbers from 0 to 1.")
     in_file = predictions.filter(like="_label")
     if labels is None:
@@ -90,52 +90,52 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
     return predictions.drop(columns=in_file.columns).join(labels.add_suffix("_label"), how="outer").sort_index()
 
 
-def read_traits(path: str | Path) -> pd.DataFrame:
-    """Read labels, say those of the training clips, from a csv with a clip and its traits in a line, or from a pickle.
+def read_trait_labels(path: str | Path) -> pd.DataFrame:
+    """Read labels, for example those of the training clips, from a csv with a row for each clip, or from a pickle.
 
     Returns:
-        Labels in [0, 1], NaN where there is none, sorted by clip. Of a file of predictions, the labels in it.
+        Labels in [0, 1], NaN where there is none, sorted by clip. From a file of predictions, the labels in it.
     """
     table = read_table(path, "clip")
-    kind = "_label" if f"{TRAITS[0]}_label" in table else ""
-    require_traits(table, path, kind)
-    refuse_doubled(table.index, str(path))
-    if not kind:
-        refuse_predictions(table, path)
-    labels = {target: numbers(table, target + kind, path) for target in TARGETS if target + kind in table}
+    suffix = "_label" if f"{TRAITS[0]}_label" in table else ""
+    require_traits(table, path, suffix)
+    require_unique(table.index, str(path))
+    if not suffix:
+        require_labels(table, path)
+    labels = {target: number_column(table, target + suffix, path) for target in TARGETS if target + suffix in table}
     _check_range(pd.DataFrame(labels), path)
     return pd.DataFrame(labels).sort_index()
 
 
-def names_of(predictions: pd.DataFrame) -> list[str]:
-    """Name the clips, for what goes by their sources; lines that name no clip are all called "", of one source."""
+def clip_names(predictions: pd.DataFrame) -> list[str]:
+    """Return the names of the clips. Lines that name no clip are all called "" and so count as one source."""
     return [""] * len(predictions) if predictions.index.name == "line" else predictions.index.tolist()
 
 
 def targets_of(predictions: pd.DataFrame) -> list[str]:
-    """Name the targets that have both scores and labels: the five traits, and perhaps `interview`."""
+    """Return the targets that have both scores and labels: the five traits, and perhaps `interview`."""
     missing = [f"{trait}_label" for trait in TRAITS if f"{trait}_label" not in predictions]
     if missing:
         raise ValueError(
-            f"These predictions have no {listed(missing, 5)}. Expected a label beside every score; add these "
+            f"These predictions have no {join_names(missing, 5)}. Expected a label beside every score; add these "
             "columns, or read the file with the labels of its split."
         )
     return [target for target in TARGETS if target in predictions and f"{target}_label" in predictions]
 
 
 def scores_of(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Take the scores: index clip, a column for each of `targets_of`."""
+    """Select the scores: index clip, a column for each of `targets_of`."""
     return predictions[targets_of(predictions)]
 
 
 def labels_of(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Take the labels: index clip, a column for each of `targets_of`."""
+    """Select the labels: index clip, a column for each of `targets_of`."""
     targets = targets_of(predictions)
     return predictions[[f"{target}_label" for target in targets]].set_axis(targets, axis=1)
 
 
-def measurable(predictions: pd.DataFrame) -> pd.Series:
-    """Tell which clips have all scores and at least one label: a truth value a clip, at least one of them true."""
+def is_evaluable(predictions: pd.DataFrame) -> pd.Series:
+    """Return a mask of the clips that have all scores and at least one label; raise if there is no such clip."""
     scored, labelled = scores_of(predictions).notna().all(axis=1), labels_of(predictions).notna().any(axis=1)
     if not (scored & labelled).any():
         raise ValueError(
@@ -145,23 +145,23 @@ def measurable(predictions: pd.DataFrame) -> pd.Series:
     return scored & labelled
 
 
-def agreed_labels(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Take the labels of several predictions for the same clips, and refuse those that contradict each other."""
-    all_labels = [labels_of(predictions) for predictions in several]
-    together = pd.concat(all_labels).groupby(level=0)
-    apart = ((together.max() - together.min()) > 1e-4).any(axis=1)  # files round
-    if apart.any():
+def common_labels(models: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join the labels of several predictions; raise if two of them give a clip different labels."""
+    all_labels = [labels_of(predictions) for predictions in models]
+    by_clip = pd.concat(all_labels).groupby(level=0)
+    different = ((by_clip.max() - by_clip.min()) > 1e-4).any(axis=1)  # labels in files are rounded
+    if different.any():
         raise ValueError(
-            f"The files disagree about the labels of {counted(apart.index[apart])}. Expected predictions for the same "
-            "labels; read them with labels from one file (--labels FILE)."
+            f"The files disagree about the labels of {format_clips(different.index[different])}. Expected predictions "
+            "for the same labels; read them with labels from one file (--labels FILE)."
         )
-    return together.first()[[target for target in TARGETS if all(target in labels for labels in all_labels)]]
+    return by_clip.first()[[target for target in TARGETS if all(target in labels for labels in all_labels)]]
 
 
 def _check_range(labels: pd.DataFrame, path: str | Path) -> None:
     wrong = labels[((labels < 0) | (labels > 1)).any(axis=1)]
     if len(wrong):
         raise ValueError(
-            f"{path} has labels outside [0, 1] in {counted(wrong.index)}. Expected the scale of the data set, from 0 "
-            "for the least to 1 for the most; bring them to it."
+            f"{path} has labels outside [0, 1] in {format_clips(wrong.index)}. Expected the scale of the data set, "
+            "from 0 for the least to 1 for the most; rescale them."
         )

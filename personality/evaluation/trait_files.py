@@ -1,4 +1,4 @@
-"""Predictions with a file for each trait, as PersonalityLinMulT publishes them, and which clips their lines are of."""
+"""Predictions with a file for each trait, as PersonalityLinMulT publishes them, and the clips of their lines."""
 
 import re
 from pathlib import Path
@@ -7,31 +7,31 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
-from personality.tables import INITIALS, LABEL, SCORE, SPELLINGS, letters, listed, read_table, refuse_doubled
+from personality.tables import INITIALS, LABEL, SCORE, SPELLINGS, join_names, only_letters, read_table, require_unique
 from personality.traits import TRAITS
 
 
 def read_trait_files(folder: str | Path) -> pd.DataFrame:
     """Read a folder with a csv file for each trait, with the columns `Prediction` and perhaps `GroundTruth`.
 
-    The names of the files tell the traits: they hold the trait (`test_openness.csv`), or end in its letter
-    (`test_O.csv`) or in a number from 0 to 4, in the order of OCEAN (`test_predictions_0.csv`). Other files are left
-    alone. Files without a column of clips belong together line by line.
+    The name of a file contains its trait (`test_openness.csv`), or ends in its letter (`test_O.csv`) or in a number
+    from 0 to 4 in the order of OCEAN (`test_predictions_0.csv`). Other files are ignored. Files without a column of
+    clips are joined line by line.
 
     Returns:
-        Text, as `read_table` gives it: index `clip`, or `line` for files that name none; the traits, and their labels
+        Text, as from `read_table`: index `clip`, or `line` for files that name no clips; the traits, and their labels
         if the files have them.
 
     Raises:
-        ValueError: Not every trait has one file, or a file has no predictions, or the files are of different clips.
+        ValueError: A trait has no file or several, or a file has no predictions, or the files have different clips.
     """
     tables = {trait: _read_trait(file, trait) for trait, file in _files_by_trait(Path(folder)).items()}
     first, *others = tables.values()
     for trait, table in zip(TRAITS[1:], others, strict=True):
         if table.index.name != first.index.name or set(table.index) != set(first.index):
             raise ValueError(
-                f"{folder} has {len(first):,} lines for {TRAITS[0]} and {len(table):,} for {trait}, not of the same "
-                "clips. Expected the same clips in each file; bring together files of one split."
+                f"{folder} has {len(first):,} lines for {TRAITS[0]} and {len(table):,} for {trait}, or different "
+                "clips. Expected the same clips in each file; use files of one split."
             )
     joined = pd.concat([table.reindex(first.index) for table in tables.values()], axis="columns")
     joined.attrs["columns"] = {column: column for column in joined}
@@ -39,59 +39,60 @@ def read_trait_files(folder: str | Path) -> pd.DataFrame:
 
 
 def name_lines(predictions: pd.DataFrame, labels: pd.DataFrame, path: object) -> pd.DataFrame:
-    """Name the clip of each line by its labels: in First Impressions no two clips have the same five.
+    """Find the clip of each line by its labels: in First Impressions no two clips have the same five.
 
     Args:
         predictions: Scores and labels, index `line`.
         labels: Labels of at least these clips: index `clip`.
-        path: What the predictions are called in an error.
+        path: The file of the predictions, for error messages.
 
     Returns:
         The predictions, index `clip`.
 
     Raises:
-        ValueError: A line has no labels, or those of no clip, or those of the same clip as another line.
+        ValueError: A line has no labels, or its labels match no clip, or two lines match the same clip.
     """
     known = labels[list(TRAITS)].dropna()
     columns = [f"{trait}_label" for trait in TRAITS]
     if not set(columns) <= set(predictions) or predictions[columns].isna().any(axis=None) or known.empty:
         raise ValueError(
-            f"{path} names no clips, and has no labels of its own to tell them by. Expected a column clip; add it."
+            f"{path} names no clips, and has no labels that identify them. Expected a column clip; add it."
         )
     distance, nearest = KDTree(known).query(predictions[columns], p=float("inf"))
     clips = known.index.take(np.asarray(nearest))
-    wrong = np.asarray(distance) > 1e-4  # files round
+    wrong = np.asarray(distance) > 1e-4  # labels in files are rounded
     wrong[~wrong] = clips[~wrong].duplicated(keep=False)
     if wrong.any():
         raise ValueError(
-            f"{path} names no clips, and {wrong.sum():,} of its {len(wrong):,} lines have the labels of no clip in the "
-            f"file of labels, or those of another line, such as {predictions.index[wrong][0]}. Expected the labels of "
-            "the same split; give those, or leave the option out."
+            f"{path} names no clips, and {wrong.sum():,} of its {len(wrong):,} lines have labels that match no clip in "
+            f"the file of labels, or the clip of another line, such as {predictions.index[wrong][0]}. Expected the "
+            "labels of the same split; give those, or leave the option out."
         )
     return predictions.set_axis(clips.rename("clip"))
 
 
 def _files_by_trait(folder: Path) -> dict[str, Path]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".csv", ".tsv", ".txt"))
-    for find in (_trait_by_name, _trait_by_letter, _trait_by_number):
-        found = {trait: [file for file in files if find(file.stem) == trait] for trait in TRAITS}
+    for trait_of in (_trait_by_name, _trait_by_letter, _trait_by_number):
+        found = {trait: [file for file in files if trait_of(file.stem) == trait] for trait in TRAITS}
         if all(found.values()):
-            doubled = [file.name for several in found.values() if len(several) > 1 for file in several]
+            doubled = [file.name for matches in found.values() if len(matches) > 1 for file in matches]
             if doubled:
                 raise ValueError(
-                    f"{folder} has several files of one trait: {listed(doubled, 6)}. Expected one for each of "
-                    f"{listed(TRAITS, 5)}; move the others elsewhere, or name one file of all traits."
+                    f"{folder} has several files of one trait: {join_names(doubled, 6)}. Expected one for each of "
+                    f"{join_names(TRAITS, 5)}; move the others elsewhere, or give one file with all traits."
                 )
-            return {trait: several[0] for trait, several in found.items()}
+            return {trait: matches[0] for trait, matches in found.items()}
     raise ValueError(
-        f"{folder} has the files {listed((file.name for file in files), 6) or 'none'}. Expected a csv file for each of "
-        f"{listed(TRAITS, 5)}, called so, or by the letters O C E A N or the numbers 0 to 4 at the end of their names; "
-        "rename them, or name one file of all traits."
+        f"{folder} has the files {join_names((file.name for file in files), 6) or 'none'}. Expected a csv file for "
+        f"each of {join_names(TRAITS, 5)}, with that name, or with the letters O C E A N or the numbers 0 to 4 at the "
+        "end of its name; rename them, or give one file with all traits."
     )
 
 
 def _trait_by_name(stem: str) -> str | None:
-    return next((trait for spelling, trait in SPELLINGS.items() if trait in TRAITS and spelling in letters(stem)), None)
+    letters = only_letters(stem)
+    return next((trait for spelling, trait in SPELLINGS.items() if trait in TRAITS and spelling in letters), None)
 
 
 def _trait_by_letter(stem: str) -> str | None:
@@ -105,13 +106,13 @@ def _trait_by_number(stem: str) -> str | None:
 
 def _read_trait(file: Path, trait: str) -> pd.DataFrame:
     table = read_table(file, "clip", "line", numbered=True)
-    words = {column: letters(column) for column in table}
-    scores = [column for column, word in words.items() if word == trait or re.fullmatch(SCORE, word)]
-    labels = [column for column, word in words.items() if word == f"{trait}label" or re.fullmatch(LABEL, word)]
+    columns = {column: only_letters(column) for column in table}
+    scores = [column for column, name in columns.items() if name == trait or re.fullmatch(SCORE, name)]
+    labels = [column for column, name in columns.items() if name == f"{trait}label" or re.fullmatch(LABEL, name)]
     if len(scores) != 1 or len(labels) > 1:
         raise ValueError(
-            f"{file} has the columns {listed(words, 12)}. Expected one called Prediction, and none or one called "
+            f"{file} has the columns {join_names(columns, 12)}. Expected one called Prediction, and none or one called "
             "GroundTruth; rename or remove the others."
         )
-    refuse_doubled(table.index, str(file))
+    require_unique(table.index, str(file))
     return table[scores + labels].set_axis([trait, f"{trait}_label"][: 1 + len(labels)], axis="columns")

@@ -1,6 +1,1 @@
-"""Why a model scores as it does: maps of the evidence, how true they are, and pictures of them."""
-
-from personality.explanation.heatmaps import SaveHeatmaps
-from personality.explanation.report import SaveReport
-
-__all__ = ["SaveHeatmaps", "SaveReport"]
+"""Where a score comes from: attribution maps, measures of their faithfulness, and pictures of them."""

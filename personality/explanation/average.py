@@ -1,140 +1,136 @@
-"""What the network listens to and looks at: the average evidence in clips that score high and in clips that do not."""
+"""Average attribution in the clips that score highest and in those that score lowest."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pytorch_lightning import LightningModule
 
-from personality.explanation import cam
-from personality.explanation.pictures import Heatmap, colour_bar, draw_map, is_photograph, save_picture
-from personality.explanation.segments import BATCH, explain
-from personality.traits import Axis, Coordinates
+from personality.explanation.explainer import BATCH, Explainer
+from personality.explanation.pictures import Heatmap, colour_bar, draw_map, frequency_ticks, save_picture
+from personality.traits import Axis, Coordinates, Modality
 
 SEGMENTS = 2
 """How many segments of a clip are explained, evenly spaced."""
 
 
 class Average(NamedTuple):
-    """What a group of clips has in common: how they look or sound, and what speaks for a trait in them."""
+    """The mean input and the mean map of a group of clips."""
 
     name: str
     inputs: np.ndarray
-    """`(channels, *kept)`: faces, or the level at each frequency."""
+    """`(channels, *averaged)`: faces, or the level at each frequency."""
     map: np.ndarray
-    """`(*kept)`, the mean evidence."""
+    """`(*averaged)`."""
     error: np.ndarray
-    """`(*kept)`, its standard error over clips; NaN for a single clip."""
+    """`(*averaged)`, the standard error of the map over clips; NaN for a single clip."""
 
 
-def save_average_attribution(
-    folder: Path, model: LightningModule, data: Any, split: str, sides: np.ndarray, method: cam.Method = cam.best
-) -> None:
-    """Average the evidence for each trait over its high-scoring and its low-scoring clips, and draw them side by side.
+def save_average_attribution(folder: Path, explainer: Explainer, high: pd.DataFrame, low: pd.DataFrame) -> None:
+    """Average the attribution for each trait over its high-scoring and its low-scoring clips, and draw both.
 
-    Sound is averaged over time and drawn over Hz; faces are averaged at each position of the crop. A clip counts as the
-    mean of its explained segments, and a band of 95 % is over clips. `folder` then holds `average_<trait>.png` for each
-    trait, and `average.npz`: `maps`, `errors` `(2, targets, *kept)`, high before low, `inputs` with channels before
-    `*kept`, `planted` as `maps`, and `hertz`.
+    Sound is averaged over time; faces are averaged at each position of the crop. A clip counts as the mean of its
+    explained segments. The bands are 95 % intervals over clips. `folder` then holds `average_<trait>.png`, and
+    `average.npz` with `maps` and `errors` `(2, targets, *averaged)`, high before low, `inputs` `(2, targets, channels,
+    *averaged)`, `cues` as `maps`, and `hertz`.
 
     Args:
-        folder: Such as `heatmaps/test`; made if it is not there.
-        model: What scored the clips.
-        data: Where they can be read again, a `TraitDataModule`.
-        split: The split.
-        sides: `(2, targets, clips)`: rows of the clips that score highest, and of those that score lowest.
-        method: A function of `personality.explanation.cam`.
+        folder: Such as `heatmaps/test`; made if it does not exist.
+        explainer: Reads and explains the clips.
+        high: A table of `Highest`: the clips with the highest scores, equally many for each trait.
+        low: The same for the lowest scores.
     """
+    data, split = explainer.data, explainer.split
+    sides = np.stack([[side.loc[side["trait"] == trait, "clip"] for trait in data.targets] for side in (high, low)])
     count = sides.shape[2]
-    clips, there = np.unique(sides), data.caches[split].segments
-
-    sums: dict[str, np.ndarray] = {}
-    coordinates: Coordinates | None = None
+    clips = np.unique(sides)
+    totals: dict[str, np.ndarray] = {}
     for start in range(0, len(clips), BATCH):
-        spread = {clip: _evenly(int(there[clip])) for clip in clips[start : start + BATCH]}
-        pairs = np.array([(clip, segment) for clip, chosen in spread.items() for segment in chosen])
-        explained = explain(method, model, data, split, pairs)
-        for clip, chosen in spread.items():
-            coordinates = data.coordinates(split, int(clip), int(chosen[0]))
-            found = [explained[int(clip), int(segment)] for segment in chosen]
-            masks = [data.cues(split, int(clip), int(segment)) for segment in chosen]
-            blank = np.zeros(found[0].inputs.shape[1:])
-            maps = _kept(np.mean([each.maps for each in found], axis=0), coordinates)
+        for clip, arrays in _clip_means(explainer, clips[start : start + BATCH]):
             member = (sides == clip).any(axis=2).astype(float)  # (2, targets)
-            parts = {
-                "maps": maps,
-                "squares": maps**2,
-                "inputs": _kept(np.mean([each.inputs for each in found], axis=0, dtype=float), coordinates)[None],
-                "planted": np.stack(
-                    [
-                        _kept(np.mean([mask.get(trait, blank) for mask in masks], axis=0), coordinates)
-                        for trait in data.targets
-                    ]
-                ),
-            }
-            for name, part in parts.items():
-                weighted = member.reshape(2, -1, *[1] * (part.ndim - 1)) * part
-                sums[name] = sums.get(name, 0) + weighted
+            for name, array in (arrays | {"squares": arrays["maps"] ** 2}).items():
+                weighted = member.reshape(2, -1, *[1] * (array.ndim - 1)) * array
+                totals[name] = totals.get(name, 0) + weighted
+    means = {name: total / count for name, total in totals.items()}
+    variance = np.clip(means.pop("squares") - means["maps"] ** 2, 0, None)
+    means["errors"] = np.sqrt(variance / (count - 1)) if count > 1 else np.full_like(variance, np.nan)
 
-    assert coordinates is not None
-    means = {name: total / count for name, total in sums.items()}
-    variance = np.clip(means["squares"] - means["maps"] ** 2, 0, None)
-    errors = np.sqrt(variance / (count - 1)) if count > 1 else np.full_like(variance, np.nan)
+    coordinates = data.coordinates(split, int(clips[0]), 0)
     folder.mkdir(parents=True, exist_ok=True)
     for target, trait in enumerate(data.targets):
         groups = [
-            Average(
-                f"{count} {name}-scoring clip{'s' * (count != 1)}",
-                *(part[side, target] for part in (means["inputs"], means["maps"], errors)),
-            )
+            Average(f"{count} {name}-scoring clip{'s' * (count != 1)}",
+                    *(means[part][side, target] for part in ("inputs", "maps", "errors")))
             for side, name in enumerate(["high", "low"])
-        ]
-        title = f"{trait}: average evidence in the {split} split"
-        draw_average(folder / f"average_{trait}.png", title, groups, coordinates, means["planted"][:, target].mean(0))
-    np.savez_compressed(
-        folder / "average.npz",
-        maps=means["maps"],
-        errors=errors,
-        inputs=means["inputs"],
-        planted=means["planted"],
-        hertz=np.concatenate([axis.values for axis in coordinates.axes if axis.name == "frequency"] or [np.empty(0)]),
-    )
+        ]  # fmt: skip
+        title = f"{trait}: average attribution in the {split} split"
+        path = folder / f"average_{trait}.png"
+        draw_average(path, title, groups, data.modality, coordinates, means["cues"][:, target].mean(0))
+    hertz = [axis.values for axis in coordinates.axes if axis.name == "frequency"]
+    np.savez_compressed(folder / "average.npz", **means, hertz=np.concatenate([*hertz, np.empty(0)]))
 
 
-def _evenly(there: int) -> np.ndarray:
-    return np.unique(((np.arange(SEGMENTS) + 0.5) * there / SEGMENTS).astype(int))
+def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict[str, np.ndarray]]]:
+    """Explain clips; return for each the mean over its segments of `maps`, `inputs` and `cues`."""
+    data, split = explainer.data, explainer.split
+    counts = data.caches[split].segments[clips]
+    spaced = [np.unique(((np.arange(SEGMENTS) + 0.5) * count / SEGMENTS).astype(int)) for count in counts]
+    segments = [np.stack([np.full(len(some), clip), some], axis=1) for clip, some in zip(clips, spaced, strict=True)]
+    explained = explainer.explain(np.concatenate(segments))
+    means = []
+    for clip, rows in zip(clips, segments, strict=True):
+        of_clip, explained = explained[: len(rows)], explained[len(rows) :]
+        axes = data.coordinates(split, int(clip), 0).axes
+        cues = [np.mean(explainer.cue_masks(trait, rows), axis=0) for trait in data.targets]
+        means.append(
+            (
+                int(clip),
+                {
+                    "maps": _average_time(np.mean([each.maps for each in of_clip], axis=0), axes, data.modality),
+                    "inputs": _average_time(
+                        np.mean([each.inputs for each in of_clip], axis=0, dtype=float), axes, data.modality
+                    )[None],
+                    "cues": _average_time(np.stack(cues), axes, data.modality),
+                },
+            )
+        )
+    return means
 
 
-def _kept(values: np.ndarray, coordinates: Coordinates) -> np.ndarray:
-    """`(n, *space)` -> `(n, *kept)`: frequency alone where there is one, else all of it."""
-    names = [axis.name for axis in coordinates.axes]
-    if "frequency" not in names:
+def _average_time(values: np.ndarray, axes: Sequence[Axis], modality: Modality) -> np.ndarray:
+    """Average sound `(n, *space)` over all axes but frequency: `(n, frequencies)`. Return images as they are."""
+    if modality != "audio":
         return values
-    first = values.ndim - len(names)
-    return values.mean(tuple(first + number for number, name in enumerate(names) if name != "frequency"))
+    first = values.ndim - len(axes)
+    average: np.ndarray = values.mean(
+        tuple(first + index for index, axis in enumerate(axes) if axis.name != "frequency")
+    )
+    return average
 
 
 def draw_average(
-    path: Path, title: str, groups: Sequence[Average], coordinates: Coordinates, planted: np.ndarray
+    path: Path, title: str, groups: Sequence[Average], modality: Modality, coordinates: Coordinates, cues: np.ndarray
 ) -> None:
-    """Draw the average evidence of high-scoring beside low-scoring clips: over Hz, or over the face.
+    """Draw the average attribution of high-scoring beside low-scoring clips: over Hz, or over the face.
 
     Args:
         path: The picture.
         title: Its title.
         groups: High, then low.
-        coordinates: Of one of their segments: it tells what the space is.
-        planted: `(*kept)`, how often a planted cue lies there, 0 where nobody knows; its centre is outlined.
+        modality: Of the input.
+        coordinates: Of one of the segments.
+        cues: `(*averaged)`: how often a planted cue lies at each position, 0 without cues; its centre is marked.
     """
     figure = Figure(figsize=(11, 3.6))
     figure.suptitle(title, fontsize=10, parse_math=False)
-    mask = None if not planted.any() else planted > planted.max() / 2
-    if is_photograph(coordinates):
+    mask = cues > cues.max() / 2 if cues.any() else None
+    if modality == "image":
         _draw_faces(figure, groups, coordinates, mask)
     else:
-        _draw_frequencies(figure, groups, next(axis for axis in coordinates.axes if axis.name == "frequency"), mask)
+        _draw_frequencies(figure, groups, coordinates.axes[-1], mask)
     save_picture(figure, path, dpi=90)
 
 
@@ -142,47 +138,51 @@ def _draw_faces(figure: Figure, groups: Sequence[Average], coordinates: Coordina
     high, low = groups
     both = Average(f"{high.name} minus {low.name}", (high.inputs + low.inputs) / 2, high.map - low.map, high.error)
     limit = max(1e-12, *(float(np.abs(group.map).max()) for group in (high, low, both)))
-    edges = {"left": 0.02, "right": 0.9, "bottom": 0.04, "top": 0.82}
-    for axes, group in zip(
-        figure.subplots(1, 3, gridspec_kw={"wspace": 0.05, **edges}), (high, low, both), strict=True
-    ):
+    edges = {"left": 0.02, "right": 0.9, "bottom": 0.04, "top": 0.82, "wspace": 0.05}
+    for axes, group in zip(figure.subplots(1, 3, gridspec_kw=edges), (high, low, both), strict=True):
         faces = group.inputs.clip(0, 255).astype(np.uint8)
-        draw_map(axes, Heatmap(group.name, faces, group.map, 0.0, coordinates, mask), limit)
+        draw_map(axes, Heatmap(group.name, "image", faces, group.map, 0.0, coordinates, mask), limit)
         axes.set_title(group.name, fontsize=8)
     colour_bar(figure, limit, figure.add_axes((0.925, 0.15, 0.01, 0.56)))
 
 
 def _draw_frequencies(figure: Figure, groups: Sequence[Average], frequency: Axis, mask: np.ndarray | None) -> None:
-    """Draw evidence, and beside it the sound, over bands of equal width: on the mel scale where they are mel bands."""
+    """Draw attribution, and beside it the sound, over bands of equal width: on the mel scale for mel bands."""
     size = max(1, len(frequency.values) // 300)  # a long spectrum is averaged down to what a picture shows
     bands = np.arange(len(frequency.values) // size)
-    edges = {"left": 0.07, "right": 0.985, "bottom": 0.15, "top": 0.83}
-    evidence, level = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16, **edges})
+    edges = {"left": 0.07, "right": 0.985, "bottom": 0.15, "top": 0.83, "wspace": 0.16}
+    attribution, level = figure.subplots(1, 2, gridspec_kw=edges)
     for group, colour in zip(groups, ("#b2182b", "#2166ac"), strict=True):
         values, error, inputs = (_blocks(row, size) for row in (group.map, group.error, group.inputs[0]))
-        evidence.plot(bands, values, color=colour, linewidth=1.4, label=group.name)
+        attribution.plot(bands, values, color=colour, linewidth=1.4, label=group.name)
         if np.isfinite(error).all():
-            evidence.fill_between(bands, values - 1.96 * error, values + 1.96 * error, color=colour, alpha=0.16, lw=0)
+            attribution.fill_between(
+                bands, values - 1.96 * error, values + 1.96 * error, color=colour, alpha=0.16, lw=0
+            )
         level.plot(bands, inputs, color=colour, linewidth=1.2)
-    evidence.axhline(0, color="0.6", linewidth=0.7)
-    evidence.legend(fontsize=7.5, frameon=False)
-    evidence.set_ylabel("evidence, in units of the score", fontsize=8)
-    hertz = [h for h in (200, 500, 1000, 2000, 4000, 8000) if frequency.values[0] <= h <= frequency.values[-1]]
-    ticks = np.interp(hertz, _blocks(frequency.values, size), bands)
-    for axes, name in [(evidence, "what speaks for and against"), (level, "input")]:
-        if mask is not None:
-            axes.fill_between(
-                bands, 0, 1, where=_blocks(mask, size) > 0, color="0.5", alpha=0.16, lw=0,
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
+    attribution.axhline(0, color="0.6", linewidth=0.7)
+    attribution.legend(fontsize=7.5, frameon=False)
+    attribution.set_ylabel("attribution, in units of the score", fontsize=8)
+    for axes, name in [(attribution, "for and against the trait"), (level, "input")]:
         axes.set_title(name, fontsize=8)
-        axes.set(xlim=(bands[0], bands[-1]), xticks=ticks)
-        axes.set_xticklabels([f"{h / 1000:g}k" if h >= 1000 else str(h) for h in hertz])
-        axes.set_xlabel("Hz", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
+        _mark_frequencies(axes, frequency, size, None if mask is None else _blocks(mask, size) > 0)
+
+
+def _mark_frequencies(axes: Axes, frequency: Axis, size: int, mask: np.ndarray | None) -> None:
+    """Label an axis of bands, each of `size` frequencies, in Hz, and shade a planted cue."""
+    bands = np.arange(len(frequency.values) // size)
+    if mask is not None:
+        shade: dict[str, Any] = {"color": "0.5", "alpha": 0.16, "lw": 0}
+        axes.fill_between(bands, 0, 1, where=mask, transform=axes.get_xaxis_transform(), **shade)
+    ticks, labels = frequency_ticks(frequency)
+    axes.set_xlim(bands[0], bands[-1])
+    axes.set_xticks(np.clip((ticks + 0.5) / size - 0.5, bands[0], bands[-1]), labels)
+    axes.set_xlabel("Hz", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _blocks(values: np.ndarray, size: int) -> np.ndarray:
     """Average over blocks of neighbours."""
-    return values[: len(values) // size * size].reshape(-1, size).mean(1)
+    blocks: np.ndarray = values[: len(values) // size * size].reshape(-1, size).mean(1)
+    return blocks

@@ -1,162 +1,161 @@
-"""A folder of heatmaps: sheets, single pictures, the maps as numbers, and tables that say what is what."""
+"""A folder of heatmaps: sheets, single pictures, the maps as arrays, and their tables."""
 
 import hashlib
+import json
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from pytorch_lightning import LightningModule
 from tqdm import tqdm
 
+from personality.atomic import atomic_write
 from personality.explanation import cam
-from personality.explanation.faithfulness import energy_pointing_game, summary, summary_text
+from personality.explanation.explainer import Explained, Explainer
+from personality.explanation.grounding import energy_pointing_game
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
-from personality.explanation.segments import Explained, explain
+from personality.explanation.summary import summary, summary_text
 from personality.traits import Coordinates, source_id
 
 log = logging.getLogger(__name__)
 
+Key = tuple[int, int]
 
-def save_gallery(
-    folder: Path, model: LightningModule, data: Any, split: str, rows: np.ndarray, method: cam.Method
-) -> None:
-    """Explain the chosen segments of every trait and save all of it; the folder appears whole or not at all.
+
+def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame) -> None:
+    """Explain the selected segments of every trait and save their heatmaps; write the whole folder or nothing.
 
     Args:
         folder: Replaced if it exists.
-        model: What scored the segments.
-        data: Where they can be read again, a `TraitDataModule`.
-        split: The split that they belong to.
-        rows: `(targets, n, 4)`: score, clip, segment, the segment's score; rows of NaN are none.
-        method: A function of `personality.explanation.cam`.
+        explainer: Reads and explains the segments.
+        selection: A table of `Highest`.
     """
-    chosen = [row[np.isfinite(row[:, 0])] for row in rows]
-    if not all(map(len, chosen)):
-        log.warning("No heatmaps of the %s split: the model's scores are not numbers. Has training diverged?", split)
-        return
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    segments = np.unique(np.concatenate(chosen)[:, 1:3].astype(int), axis=0)
-    explained = explain(method, model, data, split, segments)
-    masks = {pair: data.cues(split, *pair) for pair in explained}
-    name = cam.name_of(method, model)
-
-    index: list[dict[str, Any]] = []
-    for target, trait in enumerate(tqdm(data.targets, desc=f"heatmaps of {split}", unit="trait", leave=False)):
-        index += _save_trait(part, trait, target, chosen[target], explained, masks, data, split)
-    pd.DataFrame(index).assign(method=name).to_csv(part / "index.csv", index=False)
-
-    if any(masks.values()):
-        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # parameters that can be differentiated
-            torch.default_generator.manual_seed(0)  # the CPU's alone: an accelerator's randomness is not asked for
-            untrained = type(model)(**model.hparams).to(model.device)
-        networks = {"trained": explained, "untrained": explain(method, untrained, data, split, segments)}
-        ratios = summary(_energy_pointing_games(data, split, chosen, networks, masks), "trait")
-        ratios.to_csv(part / "cues.csv")
-        log.info(
-            "%s split: the share of the maps' positive part that lies on the planted cues, in multiples of chance (1),"
-            " with 95 %% intervals from a bootstrap over sources:\n%s",
-            split,
-            summary_text(ratios),
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+    data, split = explainer.data, explainer.split
+    segments = np.unique(selection[["clip", "segment"]].to_numpy(), axis=0)
+    keys: list[Key] = [(int(clip), int(segment)) for clip, segment in segments]
+    explained = dict(zip(keys, explainer.explain(segments), strict=True))
+    cues = {key: data.cues(split, *key) for key in keys}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder) as part:
+        part.mkdir()
+        index = [
+            _save_trait(part, explainer, rows, explained, cues)
+            for _, rows in tqdm(
+                selection.groupby("trait", sort=False), f"heatmaps of {split}", unit="trait", leave=False
+            )
+        ]
+        name = cam.name_of(explainer.method, explainer.model)
+        pd.concat(index).assign(method=name).to_csv(part / "index.csv", index=False)
+        if any(cues.values()):
+            untrained = dict(zip(keys, explainer.untrained().explain(segments), strict=True))
+            games = _energy_pointing_games(explainer, selection, cues, trained=explained, untrained=untrained)
+            table = summary(games, "trait")
+            table.to_csv(part / "cues.csv")
+            log.info(
+                "Energy-based pointing game on the planted cues of the %s split, divided by that of a constant map, "
+                "with 95 %% intervals from a bootstrap over sources:\n%s",
+                split,
+                summary_text(table),
+            )
 
 
 def _save_trait(
-    part: Path,
-    trait: str,
-    target: int,
-    rows: np.ndarray,
-    explained: dict[tuple[int, int], Explained],
-    masks: dict[tuple[int, int], dict[str, np.ndarray]],
-    data: Any,
-    split: str,
-) -> list[dict[str, Any]]:
-    (part / trait).mkdir()
-    table, heatmaps = data.clips(split), []
-    index: list[dict[str, Any]] = []
-    for rank, (score, clip, segment, segment_score) in enumerate(rows, start=1):
-        pair = int(clip), int(segment)
-        inputs, maps, bias = explained[pair]
-        coordinates, name, label = data.coordinates(split, *pair), table.index[pair[0]], table[trait].iloc[pair[0]]
-        labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
-        title = f"{rank}  {_shortened(name, 40)}\n{_seconds(coordinates)}  score {score:.3f}{labelled}"
-        extras = masks[pair].get(trait), data.waveform(split, pair[0])
-        heatmaps.append(Heatmap(title, inputs, maps[target], bias[target], coordinates, *extras))
-        index.append(
-            {
-                "trait": trait,
-                "rank": rank,
-                "clip": name,
-                "segment": pair[1],
-                "start": round(coordinates.start, 3),
-                "end": round(coordinates.end, 3),
-                "score": score,
-                "segment_score": segment_score,
-                "label": label,
-                "bias": bias[target],
-                "picture": f"{trait}/{rank:02d}_{Path(_shortened(name, 120)).stem}_{pair[1]:02d}.png",
-            }
-        )
-    limit = max(max(float(np.abs(heatmap.map).max()) for heatmap in heatmaps), 1e-12)
-    draw_heatmaps([part / entry["picture"] for entry in index], heatmaps, limit)
-    draw_sheet(
-        part / f"{trait}.png",
-        f"{trait}: what the {len(rows)} highest {split} clips owe their score to",
-        heatmaps,
-        limit,
-    )
+    folder: Path,
+    explainer: Explainer,
+    rows: pd.DataFrame,
+    explained: dict[Key, Explained],
+    cues: dict[Key, dict[str, np.ndarray]],
+) -> pd.DataFrame:
+    """Save the heatmaps of one trait; return their rows of `index.csv`."""
+    trait = str(rows["trait"].iloc[0])
+    (folder / trait).mkdir()
+    entries, heatmaps = [], []
+    for row in rows.to_dict("records"):
+        entry, heatmap = _heatmap(explainer, row, explained, cues)
+        entries.append(entry)
+        heatmaps.append(heatmap)
+    limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
+    index = pd.DataFrame(entries)
+    panels = draw_heatmaps([folder / picture for picture in index["picture"]], heatmaps, limit)
+    title = f"{trait}: attribution in the {len(heatmaps)} highest {explainer.split} clips"
+    draw_sheet(folder / f"{trait}.png", title, heatmaps, limit)
     np.savez_compressed(
-        part / f"{trait}.npz",
-        clips=np.array([entry["clip"] for entry in index]),
-        segments=rows[:, 2].astype(int),
+        folder / f"{trait}.npz",
+        clips=index["clip"].to_numpy(str),
+        segments=index["segment"].to_numpy(),
         maps=np.stack([heatmap.map for heatmap in heatmaps]),
         inputs=np.stack([heatmap.inputs for heatmap in heatmaps]),
         bias=np.array([heatmap.bias for heatmap in heatmaps]),
     )
-    return index
+    return index.assign(map_centre=panels.map_centre, time_panels=json.dumps(panels.time))
 
 
-def _shortened(name: str, most: int) -> str:
-    """Shorten a clip's name to so many bytes of UTF-8: what it begins with, a hash of its source, and its number."""
-    if len(name.encode()) <= most:
-        return name
-    source = source_id(name)
-    end = f"~{hashlib.sha256(source.encode()).hexdigest()[:8]}{name[len(source) :]}"
-    return source.encode()[: most - len(end)].decode(errors="ignore") + end
-
-
-def _seconds(coordinates: Coordinates) -> str:
-    return (
-        f"{coordinates.start:.2f} to {coordinates.end:.2f} s"
-        if coordinates.end > coordinates.start
-        else f"at {coordinates.start:.2f} s"
+def _heatmap(
+    explainer: Explainer,
+    row: dict[Any, Any],
+    explained: dict[Key, Explained],
+    cues: dict[Key, dict[str, np.ndarray]],
+) -> tuple[dict[str, Any], Heatmap]:
+    """Return a row of `index.csv` and its heatmap."""
+    data, split, trait = explainer.data, explainer.split, row["trait"]
+    clip, segment = key = row["clip"], row["segment"]
+    inputs, maps, bias = explained[key]
+    target = data.targets.index(trait)
+    coordinates, name, label = (
+        data.coordinates(split, *key),
+        data.clips(split).index[clip],
+        data.clips(split)[trait].iloc[clip],
+    )
+    labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
+    title = f"{row['rank']}  {_shorten(name, 40)}\n{_format_time(coordinates)}  score {row['score']:.3f}{labelled}"
+    entry = {
+        "trait": trait,
+        "rank": row["rank"],
+        "clip": name,
+        "segment": segment,
+        "start": round(coordinates.start, 3),
+        "end": round(coordinates.end, 3),
+        "score": row["score"],
+        "segment_score": row["segment_score"],
+        "label": label,
+        "bias": bias[target],
+        "picture": f"{trait}/{row['rank']:02d}_{Path(_shorten(name, 120)).stem}_{segment:02d}.png",
+    }
+    waveform = data.waveform(split, clip)
+    return entry, Heatmap(
+        title, data.modality, inputs, maps[target], bias[target], coordinates, cues[key].get(trait), waveform
     )
 
 
 def _energy_pointing_games(
-    data: Any,
-    split: str,
-    chosen: list[np.ndarray],
-    networks: dict[str, dict[tuple[int, int], Explained]],
-    masks: dict[tuple[int, int], dict[str, np.ndarray]],
+    explainer: Explainer,
+    selection: pd.DataFrame,
+    cues: dict[Key, dict[str, np.ndarray]],
+    **networks: dict[Key, Explained],
 ) -> pd.DataFrame:
-    """Measure `energy_pointing_game` on each trait's segments: columns trait, clip, and a network each."""
-    rows, names = [], data.clips(split).index
-    for target, trait in enumerate(data.targets):
-        for clip, segment in chosen[target][:, 1:3].astype(int):
-            pair = int(clip), int(segment)
-            row: dict[str, Any] = {"trait": trait, "clip": names[clip]}
-            if trait in masks[pair]:
-                row |= {
-                    name: energy_pointing_game(of[pair].maps[target], masks[pair][trait])
-                    for name, of in networks.items()
-                }
-            rows.append(row)
+    """Play the energy-based pointing game on each selected segment: columns trait, clip, and one for each network."""
+    data = explainer.data
+    rows: list[dict[str, Any]] = []
+    for trait, clip, segment in zip(selection["trait"], selection["clip"], selection["segment"], strict=True):
+        row: dict[str, Any] = {"trait": trait, "clip": data.clips(explainer.split).index[clip]}
+        if trait in cues[clip, segment]:
+            target, mask = data.targets.index(trait), cues[clip, segment][trait]
+            row |= {name: energy_pointing_game(of[clip, segment].maps[target], mask) for name, of in networks.items()}
+        rows.append(row)
     return pd.DataFrame(rows, columns=["trait", "clip", *networks])
+
+
+def _shorten(name: str, size: int) -> str:
+    """Shorten a clip's name to at most `size` bytes of UTF-8: its beginning, a hash of its source, its number."""
+    if len(name.encode()) <= size:
+        return name
+    source = source_id(name)
+    end = f"~{hashlib.sha256(source.encode()).hexdigest()[:8]}{name[len(source) :]}"
+    return source.encode()[: size - len(end)].decode(errors="ignore") + end
+
+
+def _format_time(coordinates: Coordinates) -> str:
+    if coordinates.end > coordinates.start:
+        return f"{coordinates.start:.2f} to {coordinates.end:.2f} s"
+    return f"at {coordinates.start:.2f} s"

@@ -1,1 +1,1 @@
-"""From a video file to numbers: pure functions, a room a subject."""
+"""From a video file to features: pure functions, and the cache of their results."""

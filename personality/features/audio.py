@@ -1,7 +1,7 @@
-"""What a model hears: log-mel spectrograms, a spectrum, log filterbank energies. Waveforms in, tensors out.
+"""Audio features: log-mel spectrograms, a spectrum, log filterbank energies. Waveforms in, tensors out.
 
-Everything is computed in double precision, or a loud tone would drown the quiet bands beside it in rounding noise, and
-handed on in single. All times and frequencies follow from the constants.
+All are computed in double precision and returned in single: otherwise rounding errors of a loud tone would hide quiet
+bands. All times and frequencies follow from the constants.
 """
 
 import math
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-# Log-mel spectrograms, as VGGish hears: Hershey et al., "CNN Architectures for Large-Scale Audio Classification", 2017
+# Log-mel spectrograms of VGGish: Hershey et al., "CNN Architectures for Large-Scale Audio Classification", 2017
 RATE = 16_000  # Hz
 WINDOW = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms
 HOP_SECONDS = HOP / RATE
-FFT = 512  # samples: a window and then zeros
+FFT = 512  # samples: a window, padded with zeros
 MELS = 64  # bands
 MEL_RANGE = (125, 7_500)  # Hz
-LOG_OFFSET = 0.01  # silence is ln 0.01 = -4.6; 0 is loud
+LOG_OFFSET = 0.01  # silence is ln 0.01 = -4.6
 PATCH = 96  # frames: 0.96 s
 PATCH_SAMPLES = (PATCH - 1) * HOP + WINDOW  # 15,600: 0.975 s
 SUMMARY_PATCHES = 13  # 1,248 frames: 12.48 s
@@ -34,8 +34,8 @@ SPECTRUM_SAMPLES = 61_208  # 15.302 s
 FILTERBANK_RATE = 44_100  # Hz
 FILTERBANK_WINDOW = 1_103  # samples: 25 ms
 FILTERBANK_HOP = 441  # samples: 10 ms
-FILTERBANK_FFT = 2_048  # samples: a window and then zeros
-PUBLISHED_FFT = 512  # samples: only the first half of a window, as the paper's authors had it
+FILTERBANK_FFT = 2_048  # samples: a window, padded with zeros
+PUBLISHED_FFT = 512  # samples: only the first half of a window, as in the paper's code
 FILTERS = 26
 PREEMPHASIS = 0.97
 
@@ -43,10 +43,10 @@ Scale = Literal["magnitude", "log", "real"]
 
 
 def log_mel(waveform: Tensor) -> Tensor:
-    """Log-mel spectrogram, exactly the one that VGGish was trained on.
+    """Compute the log-mel spectrogram that VGGish was trained on.
 
-    Frame `t` is the `WINDOW` samples from `t * HOP` under a periodic Hann window; nothing is padded. The magnitudes of
-    its spectrum are summed in triangular bands that are even in mel.
+    Frame `t` is the `WINDOW` samples from `t * HOP`, without padding, multiplied by a periodic Hann window. The
+    magnitudes of its spectrum are summed in triangular bands that are evenly spaced in mel.
 
     Args:
         waveform: `(..., samples)` in [-1, 1] at `RATE`.
@@ -71,7 +71,7 @@ def log_mel(waveform: Tensor) -> Tensor:
 
 
 def clip_spectrogram(waveform: Tensor) -> Tensor:
-    """Log-mel spectrogram cut into patches of 0.96 s; what remains at the end is left out.
+    """Compute the log-mel spectrogram in patches of 0.96 s; a rest at the end is left out.
 
     Args:
         waveform: `(samples,)` in [-1, 1] at `RATE`.
@@ -91,7 +91,7 @@ def clip_spectrogram(waveform: Tensor) -> Tensor:
 
 
 def summary_spectrogram(waveform: Tensor) -> Tensor:
-    """Log-mel spectrogram of the first 12.48 s, averaged over each 60 ms; silence follows a clip that is shorter.
+    """Compute the log-mel spectrogram of the first 12.48 s, averaged over 60 ms. A short clip is padded with silence.
 
     Args:
         waveform: `(samples,)` in [-1, 1] at `RATE`.
@@ -112,20 +112,20 @@ def summary_spectrogram(waveform: Tensor) -> Tensor:
 
 
 def spectrum(waveform: Tensor, scale: Scale = "magnitude") -> Tensor:
-    """Fourier transform of the first 15.302 s; silence follows a clip that is shorter.
+    """Compute the Fourier transform of the first 15.302 s. A short clip is padded with silence.
 
     Args:
         waveform: `(samples,)` in [-1, 1] at `SPECTRUM_RATE`.
-        scale: "magnitude" of the frequencies from 0 to 2 kHz; "log", which is ln(magnitude + 0.01); or "real", the real
-            part on both sides that the paper used, which changes with the very sample at which a clip begins.
+        scale: "magnitude" of the frequencies from 0 to 2 kHz; "log", which is ln(magnitude + 0.01); or "real", the
+            two-sided real part of the paper, which changes if a clip begins one sample later.
 
     Returns:
         `(1, 1, 30605)` float32, or `(1, 1, 61208)` for "real"; not normalised.
 
     Raises:
-        ValueError: There is no sound, or no such scale.
+        ValueError: The sound is empty, or there is no such scale.
 
-    >>> spectrum(torch.ones(SPECTRUM_SAMPLES)).argmax().item()  # a constant is all at 0 Hz
+    >>> spectrum(torch.ones(SPECTRUM_SAMPLES)).argmax().item()  # a constant has only 0 Hz
     0
     """
     _expect(waveform, 1, SPECTRUM_RATE)
@@ -141,18 +141,18 @@ def spectrum(waveform: Tensor, scale: Scale = "magnitude") -> Tensor:
 
 
 def log_filterbank(waveform: Tensor, *, as_published: bool = False) -> Tensor:
-    """Log energies of 26 mel bands in each 25 ms, every 10 ms, the high ones emphasised; the last frame ends in zeros.
+    """Compute log energies of 26 mel bands in 25 ms, every 10 ms, with pre-emphasis. The last frame is zero-padded.
 
     Args:
         waveform: `(samples,)` in [-1, 1] at `FILTERBANK_RATE`; as published, `(samples, 2)`.
-        as_published: Repeat what the paper's numbers were made with: left and right samples in turn are taken for one
-            channel, which halves windows and hops, and only the first 512 of a window's 1,103 samples count.
+        as_published: Reproduce the code of the paper: alternating left and right samples are read as one channel,
+            which halves windows and hops, and only the first 512 of a window's 1,103 samples are used.
 
     Returns:
-        `(1, 1, frames, 26)` float32: ln(energy); 16-bit integers would have given 20.8 more.
+        `(1, 1, frames, 26)` float32: ln(energy); with samples as 16-bit integers it would be 20.8 higher.
 
     Raises:
-        ValueError: There is no sound, or its shape is not the one above.
+        ValueError: The sound is empty, or has another shape.
 
     >>> log_filterbank(torch.zeros(round(15.3 * FILTERBANK_RATE))).shape
     torch.Size([1, 1, 1529, 26])
@@ -166,7 +166,7 @@ def log_filterbank(waveform: Tensor, *, as_published: bool = False) -> Tensor:
     signal = waveform.flatten() if as_published else waveform
     _expect(signal, 1, FILTERBANK_RATE)
     signal = torch.cat([signal[:1].double(), signal[1:].double() - PREEMPHASIS * signal[:-1].double()])
-    missing = FILTERBANK_WINDOW - len(signal)  # samples to one window, or else to a whole number of hops
+    missing = FILTERBANK_WINDOW - len(signal)  # samples to one window, or to a whole number of hops
     signal = pad(signal, (0, missing if missing > 0 else missing % FILTERBANK_HOP))
     frames = signal.unfold(0, FILTERBANK_WINDOW, FILTERBANK_HOP)
     fft = PUBLISHED_FFT if as_published else FILTERBANK_FFT
@@ -176,7 +176,7 @@ def log_filterbank(waveform: Tensor, *, as_published: bool = False) -> Tensor:
 
 
 def frame_times(frames: int) -> np.ndarray:
-    """When each frame of a log-mel spectrogram is heard, the middle of its window, `(frames,)` in seconds.
+    """Return the centre of each frame of a log-mel spectrogram, `(frames,)` in seconds.
 
     >>> frame_times(2)
     array([0.0125, 0.0225])
@@ -185,7 +185,7 @@ def frame_times(frames: int) -> np.ndarray:
 
 
 def mel_frequencies() -> np.ndarray:
-    """Centres of the bands of a log-mel spectrogram, `(64,)` in Hz.
+    """Return the centres of the bands of a log-mel spectrogram, `(64,)` in Hz.
 
     >>> mel_frequencies()[[0, -1]].round()
     array([ 155., 7215.])
@@ -194,7 +194,7 @@ def mel_frequencies() -> np.ndarray:
 
 
 def spectrum_frequencies(scale: Scale = "magnitude") -> np.ndarray:
-    """Frequencies of a spectrum in Hz: `(30605,)` from 0 to 2 kHz, `(61208,)` for "real", mirrored above 2 kHz.
+    """Return the frequencies of a spectrum in Hz: `(30605,)` to 2 kHz; `(61208,)` for "real", mirrored above 2 kHz.
 
     >>> spectrum_frequencies()[[0, -1]]
     array([   0., 2000.])
@@ -205,7 +205,7 @@ def spectrum_frequencies(scale: Scale = "magnitude") -> np.ndarray:
 
 
 def filterbank_frequencies() -> np.ndarray:
-    """Centres of the bands of a log filterbank, `(26,)` in Hz; as published, a tone is in more than one.
+    """Return the centres of the bands of a log filterbank, `(26,)` in Hz. As published, they are only approximate.
 
     >>> filterbank_frequencies()[[0, -1]].round()
     array([   86., 19294.])
@@ -214,28 +214,28 @@ def filterbank_frequencies() -> np.ndarray:
 
 
 def mel(frequency: Tensor) -> Tensor:
-    """Pitch in mel of a frequency in Hz."""
+    """Convert frequencies in Hz to mel."""
     return 1127 * torch.log1p(frequency.double() / 700)
 
 
 def hertz(pitch: Tensor) -> Tensor:
-    """Frequency in Hz of a pitch in mel."""
+    """Convert mel to frequencies in Hz."""
     return 700 * torch.expm1(pitch / 1127)
 
 
 def mel_edges(bands: int, lowest: float, highest: float) -> Tensor:
-    """Edges of bands, `(bands + 2,)` even in mel: band `b` rises from edge `b` to `b + 1` and falls to `b + 2`."""
+    """Return edges, `(bands + 2,)`, evenly spaced in mel: band `b` rises from edge `b` to `b + 1`, falls to `b + 2`."""
     first, last = mel(torch.tensor([lowest, highest]))
     return torch.linspace(first, last, bands + 2, dtype=torch.double)
 
 
 def filterbank_edges(fft: int) -> Tensor:
-    """The same for the log filterbank, `(28,)` from 0 to half the rate, in bins of the transform, rounded down."""
+    """Return the edges of the log filterbank, `(28,)`, in bins of the transform, rounded down."""
     return torch.floor((fft + 1) * hertz(mel_edges(FILTERS, 0, FILTERBANK_RATE / 2)) / FILTERBANK_RATE)
 
 
 def triangles(positions: Tensor, edges: Tensor) -> Tensor:
-    """Weights `(positions, bands)` of overlapping triangles, 1 at the peak and 0 from the neighbours' peaks on."""
+    """Return the weights of overlapping triangles, `(positions, bands)`: 1 at a peak, 0 at the neighbouring peaks."""
     start, peak, end = edges[:-2], edges[1:-1], edges[2:]
     rising = (positions[:, None] - start) / (peak - start)
     falling = (end - positions[:, None]) / (end - peak)

@@ -1,4 +1,4 @@
-"""Media files as compressed packets: one stream, from any moment on, on one clock."""
+"""Compressed packets of one stream of a media file, from any time on, on one clock."""
 
 import math
 from collections.abc import Iterator
@@ -15,59 +15,59 @@ from av.stream import Disposition
 
 Kind = Literal["audio", "video"]
 
-WARM_UP = 0.25  # seconds that a decoder is given before the first sample that counts
-CLOCK_JUMP = 10.0  # seconds that a broadcast's clock may jump ahead before it counts as another clock, as in FFmpeg
+WARM_UP = 0.25  # seconds that are decoded before the start of an excerpt
+CLOCK_JUMP = 10.0  # seconds: a larger jump ahead in a broadcast is the start of another clock, as in FFmpeg
 ANOTHER_RECORDING = (
-    "another recording begins within it that FFmpeg cannot decode together with the first; expected a single one, so "
+    "it contains a second recording that FFmpeg cannot decode together with the first; expected a single one, so "
     "cut the file into its parts"
 )
-CLOCK_BACK = 0.1  # seconds that decoding times may fall back before they count as another clock
+CLOCK_BACK = 0.1  # seconds: a larger step back of decoding times is the start of another clock
 
 
 class Excerpt(NamedTuple):
-    """A part of a file that is too long to be one clip."""
+    """A part of a file, used as a clip."""
 
     path: str
     start: float
-    """In seconds on the clock of the file, which need not begin at 0: that of a recorded broadcast seldom does."""
+    """In seconds on the clock of the file, which need not begin at 0."""
     seconds: float
     seekable: bool = True
-    """False where the time stamps of the file do not tell where to look: it is then read from its beginning."""
+    """False if the file must be read from its beginning, since its time stamps are not in order."""
 
 
 @runtime_checkable
 class Openable(Protocol):
-    """What opens itself, such as a clip in an archive, and as a string tells its name."""
+    """An object that can be opened, such as a clip in an archive; `str` returns its name."""
 
     def open(self) -> BinaryIO:
-        """Open it as a file that can seek."""
+        """Open it as a seekable file."""
 
 
 MediaInput = str | Path | BinaryIO | Openable | Excerpt
-"""A file of any kind that FFmpeg reads, part of one, a binary file that can seek, or what opens itself as one."""
+"""A file of any format that FFmpeg reads, a part of one, a seekable binary file, or an object that can be opened."""
 
 
 class MediaError(ValueError):
-    """A file without sound or picture that can be decoded: the message names it and keeps the decoder's words."""
+    """A file has no sound or picture that can be decoded. The message names the file and quotes the decoder."""
 
 
 class Stream(NamedTuple):
     """The best stream of a kind in an open file."""
 
     packets: Iterator[Packet]
-    """Its compressed packets, on the clock of the file without jumps."""
+    """Its compressed packets, with times on one clock without jumps."""
     clock: "Clock"
-    """The clock, which the packets that have been read have set."""
+    """The clock, as of the packets that have been read."""
     start: float
-    """When playing starts, in seconds on that clock: with the sound or picture of the file, or with the excerpt."""
+    """When the file, or the excerpt, starts to play, in seconds on that clock."""
     first: float | None
-    """When this stream starts, as far as its header tells."""
+    """When this stream starts, if its header contains it."""
     seconds: float
-    """How long the excerpt is; infinite for a whole file."""
+    """Duration of the excerpt; infinite for a whole file."""
     pixel_aspect: float
-    """Width of a pixel, its height being 1."""
+    """Width of a pixel divided by its height."""
     counts_samples: bool
-    """Whether the file's format has no time stamps, which FFmpeg then counts at the first sample rate of the sound."""
+    """Whether the format has no time stamps: FFmpeg then computes them from the first sample rate."""
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def open_stream(source: MediaInput, kind: Kind) -> Iterator[Stream]:
     """Open a file and its best stream of a kind.
 
     Raises:
-        MediaError: The file cannot be opened, has no such stream, or an error comes up while the stream is read.
+        MediaError: The file cannot be opened, has no such stream, or cannot be read.
     """
     with _open_file(source) as file, ExitStack() as stack:
         try:
@@ -84,7 +84,7 @@ def open_stream(source: MediaInput, kind: Kind) -> Iterator[Stream]:
             clock = Clock(container)
             if isinstance(source, Excerpt):
                 packets = _seek(container, stream, source.start) if source.seekable else None
-                if packets is None:  # from the beginning, where a seek may not lead
+                if packets is None:  # read from the beginning: after a seek, the container cannot go back there
                     container = stack.enter_context(_open_container(file))
                     stream, clock = _best(container, kind), Clock(container)
                     packets = clock.follow(stream)
@@ -100,22 +100,22 @@ def open_stream(source: MediaInput, kind: Kind) -> Iterator[Stream]:
                 float(getattr(stream, "sample_aspect_ratio", None) or 1),
                 _has_flag(container, Flags.generic_index),
             )
-        except (av.FFmpegError, OSError, ValueError) as error:  # the last two: a damaged index that points nowhere
+        except (av.FFmpegError, OSError, ValueError) as error:  # the last two: a damaged index
             name = source if isinstance(source, Openable) else getattr(file, "name", "the file object")
-            words = getattr(error, "strerror", None) or error
-            raise MediaError(f"{name} cannot be decoded as {kind}: {words}; is it a complete video?") from error
+            reason = getattr(error, "strerror", None) or error
+            raise MediaError(f"{name} cannot be decoded as {kind}: {reason}; is it a complete video?") from error
 
 
 class Clock:
-    """One clock for a file whose own may start anew, as that of joined transport streams or chained Ogg does.
+    """One clock for a file whose clock may restart, such as joined transport streams or chained Ogg.
 
-    Sound and picture stay together: the first stream that meets the jump decides by how much times are moved.
+    The first stream that reaches a restart determines the shift of both, so that sound and picture stay together.
     """
 
     def __init__(self, container: InputContainer) -> None:
         self.container = container
         self.shifts = [0.0]
-        """Seconds that are added to times: one number more each time that the clock starts anew."""
+        """Seconds that are added to times; one more number after each restart of the clock."""
         self.streams = [best for kind in ("video", "audio") if (best := _find(container, kind)) is not None]
         starts = [_start(stream) for stream in self.streams]
         self.start = min((start for start in starts if start is not None), default=0.0)
@@ -124,15 +124,17 @@ class Clock:
 
     @property
     def joined(self) -> int:
-        """How many recordings have been read: more than one where the clock has started anew."""
+        """The number of recordings that have been read: more than one after a restart of the clock."""
         return len(self.shifts)
 
     def follow(self, stream: Any) -> Iterator[Packet]:
-        """Yield the packets of a stream, with their times on one clock, up to where the file breaks off."""
-        jumps = dict.fromkeys((each.index for each in self.streams), 0)  # how many each stream is past
-        units = {each.index: float(each.time_base or 0) for each in self.streams}  # seconds: a Fraction takes its time
+        """Yield the packets of a stream with their times on one clock, to the end of the file or to its damage."""
+        jumps = dict.fromkeys((each.index for each in self.streams), 0)  # how many each stream has passed
+        units = {
+            each.index: float(each.time_base or 0) for each in self.streams
+        }  # in seconds, as float: a Fraction is slow
         previous: dict[int, float] = {}
-        end = -math.inf  # of all that has been read
+        end = -math.inf  # of all packets so far
         try:
             for packet in self.container.demux(*self.streams):
                 index = packet.stream_index
@@ -150,7 +152,7 @@ class Clock:
                     yield _move(packet, self.shifts[jumps[index]])
         except av.error.PatchWelcomeError as error:
             raise ValueError(ANOTHER_RECORDING) from error
-        except (av.FFmpegError, IndexError):  # the file breaks off; the second: a stream that PyAV did not expect
+        except (av.FFmpegError, IndexError):  # the file is truncated; PyAV raises the second
             return
 
     def _jumps(self, previous: float, time: float, end: float) -> bool:
@@ -166,9 +168,9 @@ def _move(packet: Packet, shift: float) -> Packet:
 
 
 def _seek(container: InputContainer, stream: Any, start: float) -> Iterator[Packet] | None:
-    """Return packets from a key frame before a moment on; None where only reading from the beginning leads there.
+    """Return the packets from a key frame before a time; None if the file must be read from its beginning.
 
-    FFmpeg seeks by the picture, and where a file has no index a seek may end anywhere: what comes first is looked at.
+    FFmpeg seeks in the video stream, and without an index to any position: the first packet is checked.
     """
     wanted = start - WARM_UP
     for back in (0, 2, 8, 32, 128):
@@ -186,17 +188,17 @@ def _start(stream: Any) -> float | None:
 
 
 def _has_flag(container: InputContainer, flag: Flags) -> bool:
-    flags: Any = container.format.flags  # an int, whatever PyAV's own types say
+    flags: Any = container.format.flags  # an int, unlike in PyAV's type hints
     return bool(flags & flag.value)
 
 
 @contextmanager
 def _open_file(source: MediaInput) -> Iterator[BinaryIO]:
-    """Open a path in Python, for FFmpeg would take one with a colon for a network address; start a file over."""
+    """Open a file in Python, since FFmpeg reads a path with a colon as a network address."""
     if isinstance(source, str | Path | Excerpt):
         path = source.path if isinstance(source, Excerpt) else source
         if Path(path).is_dir():
-            raise MediaError(f"{path} is a folder: it has no sound, and pictures only if it holds images")
+            raise MediaError(f"{path} is a folder: it has no sound, and pictures only if it contains images")
         with Path(path).open("rb") as file:
             yield file
     elif isinstance(source, Openable):
@@ -215,7 +217,7 @@ def _open_container(file: BinaryIO) -> InputContainer:
 
 
 def _find(container: InputContainer, kind: Kind) -> Any:
-    """Return the best stream of a kind that can be decoded, or None: the cover of a song is no video."""
+    """Return the best stream of a kind that can be decoded, or None. The cover of a song is not a video."""
     stream = container.streams.best(kind)
     usable = stream is not None and stream.codec_context and not stream.disposition & Disposition.attached_pic
     return stream if usable else None
@@ -226,6 +228,6 @@ def _best(container: InputContainer, kind: Kind) -> Any:
     if stream is None:
         streams = [stream.type for stream in container.streams]
         raise ValueError(f"it has no {kind} that can be decoded among its streams {streams}")
-    # Many processes decode clips side by side, and FFmpeg's own threads can hang next to torch's.
+    # Several processes decode clips at a time, and FFmpeg's threads can deadlock with those of torch.
     stream.codec_context.thread_count = 1
     return stream

@@ -1,4 +1,4 @@
-"""Sound and pictures out of a video file, by FFmpeg through PyAV."""
+"""Decoding of sound and pictures, by FFmpeg through PyAV."""
 
 import math
 import re
@@ -34,14 +34,14 @@ DECODING = {
     "timing": "gaps in the sound are silent; what an edit list hides is left out",
     "pixels": "square",
 }
-"""How files are decoded: features depend on it."""
-GAP = 0.04  # seconds: sound that is later than this is preceded by silence; what is less is a rounded time stamp
+"""How files are decoded; part of the parameters of a cache of features."""
+GAP = 0.04  # seconds: a longer gap in the sound becomes silence; a shorter one is a rounded time stamp
 LONGEST_GAP = 3600.0  # seconds
-REORDERING = 0.5  # seconds: frames that are shown late may be stored early
+REORDERING = 0.5  # seconds that a frame may be stored before frames that are shown earlier
 
 
 def _unknown_side_data(cls: Any, value: int) -> Any:
-    """Let PyAV list the side data of a frame where some is of a kind that it does not know, such as EXIF."""
+    """Let PyAV list the side data of a frame if some has an unknown type, such as EXIF."""
     member = object.__new__(cls)
     member._name_, member._value_ = f"UNKNOWN_{value}", value
     return member
@@ -51,26 +51,25 @@ SideDataType._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignm
 
 
 def read_waveform(source: MediaInput, rate: int, *, channels: Literal[1, 2] = 1) -> np.ndarray:
-    """Decode the sound of a clip, on the clock of the file: it starts when a player starts, if need be with silence.
+    """Decode the sound of a clip. It starts when a player starts to play the file, and gaps in it are silent.
 
-    Silence stands where the file has no sound for a while. A damaged packet is left out, and a file that breaks off
-    gives what comes before: it is an error only if that is nothing.
+    Damaged packets are left out, and a truncated file is read to its end. It is an error if no sound is left.
 
     Args:
         source: The file.
-        rate: Samples a second of the result, in Hz.
-        channels: 1 for mono: the mean of two channels, or FFmpeg's mix of more. 2 for left and right: a single channel
-            stands twice, and more are mixed by FFmpeg.
+        rate: Sample rate of the result, in Hz.
+        channels: 1 for mono: the mean of two channels, or FFmpeg's mix of more. 2 for stereo: a single channel is
+            repeated, and more than two are mixed by FFmpeg.
 
     Returns:
-        `(samples,)`, or `(samples, 2)`, float32 in [-1, 1]: up to the end of the sound, to the nearest sample.
+        `(samples,)`, or `(samples, 2)`, float32 in [-1, 1], to the end of the sound.
 
     Raises:
         MediaError: The file cannot be decoded or has no sound, or the excerpt has none.
     """
     with open_stream(source, "audio") as stream:
         parts: list[np.ndarray] = []
-        samples, end = 0, 0.0  # of the result so far; the end in seconds
+        samples, end = 0, 0.0  # of the result so far; end in seconds
         for start, frames in _runs(stream):
             sound, sound_rate = _mix(frames, channels), frames[0].sample_rate
             if abs(start - end) < GAP and (parts or not isinstance(source, Excerpt)):
@@ -83,7 +82,7 @@ def read_waveform(source: MediaInput, rate: int, *, channels: Literal[1, 2] = 1)
             start += overlap
             silence = round(min(start, stream.seconds) * rate) - samples
             if silence > LONGEST_GAP * rate:
-                raise ValueError(f"its sound has a gap of {silence / rate:.0f} s, so its time stamps must be wrong")
+                raise ValueError(f"its sound has a gap of {silence / rate:.0f} s, so its time stamps are wrong")
             parts += [np.zeros((channels, max(0, silence)), np.float32), _resample(sound, sound_rate, rate)]
             samples += sum(part.shape[1] for part in parts[-2:])
             end = start + sound.shape[1] / sound_rate
@@ -96,20 +95,19 @@ def read_waveform(source: MediaInput, rate: int, *, channels: Literal[1, 2] = 1)
 def read_frames(
     source: MediaInput, count: int, *, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode frames spread evenly over a clip.
+    """Decode frames that are evenly spaced in a clip.
 
-    The duration is cut into `count` equal parts, and the frame that is on screen at the centre of a part stands for it.
-    Time stamps decide, not frame numbers, since many cameras vary their frame rate; a clip of too few frames repeats
-    them. Frames are as a player shows them: upright, mirrored where the file says so, with square pixels. Damage is
-    treated as in `read_waveform`.
+    The duration is divided into `count` equal parts. For each, the frame on screen at its centre is returned, by time
+    stamps, since many cameras vary their frame rate; a clip with fewer frames repeats them. Frames are as a player
+    shows them: rotated or mirrored as the file requires, with square pixels. Damage is treated as in `read_waveform`.
 
     Args:
-        source: The file; or a folder of images, whose moments are their numbers: 0, 1, 2, ... in natural order.
-        count: How many frames.
-        size: `(height, width)` in pixels to which frames are scaled; None leaves them as the first one is shown.
+        source: The file; or a folder of images, whose times are their numbers: 0, 1, 2, ... in natural order.
+        count: Number of frames.
+        size: `(height, width)` in pixels to which frames are scaled; by default the size of the first one.
 
     Returns:
-        The frames, `(count, height, width, 3)` uint8 RGB, and when each appears, `(count,)` float64 seconds after the
+        The frames, `(count, height, width, 3)` uint8 RGB, and their times, `(count,)` float64, in seconds after the
         file starts to play, as in `read_waveform`, or after the start of the excerpt.
 
     Raises:
@@ -119,7 +117,7 @@ def read_frames(
         return _read_images(Path(source), count, size)
     with open_stream(source, "video") as stream:
         stop = stream.start + stream.seconds
-        # Still compressed. Together they tell when the clip ends, which a header may not know.
+        # All packets, still compressed, since the end of the clip need not be in the header.
         packets = list(takewhile(lambda packet: _decoding_time(packet) < stop + REORDERING, stream.packets))
         start, end = _span(packets, stream.first)
         if isinstance(source, Excerpt):
@@ -133,26 +131,26 @@ def read_frames(
         images: list[np.ndarray] = []
         times: list[float] = []
         for (time, shown), (following, _) in pairwise(chain(timed, [(math.inf, None)])):
-            due = bisect_left(centres, following) - len(images)
-            if due > 0:
+            repeats = bisect_left(centres, following) - len(images)
+            if repeats > 0:
                 image = _upright(shown, size, stream.pixel_aspect)
-                size = image.shape[:2]  # of all frames, should the stream change its mind
-                images += [image] * due
-                times += [float(time - Fraction(stream.start))] * due
+                size = image.shape[:2]  # of all frames, even if the size of the stream changes
+                images += [image] * repeats
+                times += [float(time - Fraction(stream.start))] * repeats
             if len(images) == count:
                 break
         return np.stack(images), np.array(times)
 
 
 def excerpts(path: str | Path, kind: Kind, seconds: float) -> list[Excerpt]:
-    """Cut a file into excerpts that follow one another, over the whole of its sound or of its picture.
+    """Divide the sound or the picture of a file into consecutive excerpts.
 
-    It reads all packets once, and decodes those of a format without time stamps.
+    Reads all packets of the file, and decodes them for a format without time stamps.
 
     Args:
         path: The file.
-        kind: The stream that the excerpts are made for.
-        seconds: How long each is. A rest of less than half of it is left out; a short file is one excerpt.
+        kind: The stream to divide.
+        seconds: Duration of an excerpt. A rest of less than half of it is left out; a short file is one excerpt.
 
     Raises:
         MediaError: The file cannot be opened, or has no such stream.
@@ -171,7 +169,7 @@ def excerpts(path: str | Path, kind: Kind, seconds: float) -> list[Excerpt]:
 
 
 def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Read images of a folder as `read_frames` reads a video; one that is damaged is passed over."""
+    """Read the images in a folder as `read_frames` reads a video; damaged ones are skipped."""
     natural = sorted(folder.iterdir(), key=lambda path: ([int(n) for n in re.findall(r"\d+", path.stem)], path.name))
     decoded: dict[Path, np.ndarray] = {}
     failure: Exception = ValueError("it holds no image")
@@ -193,7 +191,7 @@ def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tupl
 
 
 def _time(stamped: Packet | av.VideoFrame) -> Fraction | None:
-    """Return when a packet or frame is shown, in seconds; an AVI only has decoding times."""
+    """Return when a packet or frame is shown, in seconds, or when it is decoded: an AVI has only that."""
     pts = stamped.pts if stamped.pts is not None else stamped.dts
     return None if pts is None or stamped.time_base is None else pts * stamped.time_base
 
@@ -203,7 +201,7 @@ def _decoding_time(packet: Packet) -> float:
 
 
 def _span(packets: Iterable[Packet], first: float | None) -> tuple[Fraction, Fraction]:
-    """Return when the packets that are shown begin and end, in seconds; what an edit list hides is not shown."""
+    """Return when the picture or sound begins and ends, in seconds, without what an edit list hides."""
     spans = [
         (time, time + (packet.duration or 0) * packet.time_base)
         for packet in packets
@@ -212,13 +210,14 @@ def _span(packets: Iterable[Packet], first: float | None) -> tuple[Fraction, Fra
     if not spans:
         raise ValueError("no packet has a time stamp")
     start, end = min(spans)[0], max(end for _, end in spans)
-    return (start if first is None else max(start, Fraction(first))), end  # a decoder warms up before the first
+    shown = start if first is None else max(start, Fraction(first))  # earlier packets only initialise the decoder
+    return shown, end
 
 
 def _decode(packets: Iterable[Packet], clock: Clock) -> Iterator[Any]:
-    """Decode what can be decoded; raise the decoder's error if that is nothing, or nothing of the last recording."""
+    """Decode all packets but damaged ones. Raise the decoder's error if nothing of the last recording is decoded."""
     failure: Exception = ValueError("it ends before anything can be decoded")
-    joined = 0  # the recording that the last frame is of
+    joined = 0  # number of the recording of the last frame
     for packet in packets:
         try:
             for frame in packet.decode():
@@ -233,10 +232,10 @@ def _decode(packets: Iterable[Packet], clock: Clock) -> Iterator[Any]:
 
 
 def _timed(stream: Stream) -> Iterator[tuple[float, av.AudioFrame]]:
-    """Yield decoded sound frame by frame, each with its start in seconds after the start of the clip."""
+    """Yield the decoded sound frame by frame: its start in seconds after the start of the clip, and the frame."""
     end, rate, counting = 0.0, 0, False
     for frame in _decode(stream.packets, stream.clock):
-        # Times that FFmpeg has counted itself go on at the first rate when the rate changes.
+        # Times that FFmpeg has computed are wrong after a change of the sample rate.
         counting = counting or (stream.counts_samples and rate not in (0, frame.sample_rate))
         start = end if counting or frame.time is None else frame.time - stream.start
         rate = frame.sample_rate
@@ -245,9 +244,9 @@ def _timed(stream: Stream) -> Iterator[tuple[float, av.AudioFrame]]:
 
 
 def _runs(stream: Stream) -> Iterator[tuple[float, list[av.AudioFrame]]]:
-    """Group frames that follow one another in one sample format: the start of each group in seconds, and its frames.
+    """Yield runs of consecutive frames of one sample format: the start in seconds, and the frames.
 
-    Of an excerpt the last group may begin after its end: what lies between is a gap, not the end of the sound.
+    The last run may begin after the end of the excerpt, so that a gap before it becomes silence.
     """
     run: list[av.AudioFrame] = []
     first = end = 0.0
@@ -269,9 +268,9 @@ def _sample_format(frame: av.AudioFrame) -> tuple[int, str, str]:
 
 
 def _mix(frames: list[av.AudioFrame], channels: Literal[1, 2]) -> np.ndarray:
-    """Frames of one sample format -> `(channels, samples)` float32; FFmpeg's own mix of more than two channels."""
+    """Mix frames of one sample format to `(channels, samples)` float32; FFmpeg mixes more than two channels."""
     layout: Any = frames[0].layout
-    if layout.nb_channels > 2:  # mixed before NumPy looks at them: PyAV fails at more than eight planes
+    if layout.nb_channels > 2:  # mixed before conversion: PyAV raises an error for more than eight planes
         layout = "mono" if channels == 1 else "stereo"
     resampler = av.AudioResampler("fltp", layout, frames[0].sample_rate)
     parts = [part.to_ndarray() for frame in [*frames, None] for part in resampler.resample(frame)]
@@ -280,7 +279,7 @@ def _mix(frames: list[av.AudioFrame], channels: Literal[1, 2]) -> np.ndarray:
 
 
 def _resample(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
-    """`(channels, samples)` at one rate -> at another, of exactly the same duration."""
+    """Resample `(channels, samples)`, to exactly the same duration."""
     samples = round(sound.shape[1] * rate / source_rate)
     parts: list[np.ndarray] = []
     if samples:
@@ -288,15 +287,15 @@ def _resample(sound: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
         whole.sample_rate = source_rate
         resampler = av.AudioResampler("fltp", whole.layout, rate)
         parts = [part.to_ndarray() for frame in (whole, None) for part in resampler.resample(frame)]
-    rest = np.zeros((len(sound), samples), np.float32)  # FFmpeg's length is off by a few
+    rest = np.zeros((len(sound), samples), np.float32)  # FFmpeg returns a few samples too many or too few
     return np.concatenate([*parts, rest], axis=1)[:, :samples]
 
 
 def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None, pixel_aspect: float = 1.0) -> np.ndarray:
-    """One decoded frame, whatever its pixel format -> `(height, width, 3)` uint8 RGB, as a player shows it."""
+    """Convert a frame of any pixel format to `(height, width, 3)` uint8 RGB, rotated as a player shows it."""
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     right, down = np.eye(2) if matrix is None else np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]].reshape(2, 2)
-    turned = abs(right[1]) > abs(right[0])  # what goes to the right in the file goes down or up on the screen
+    turned = abs(right[1]) > abs(right[0])  # right in the file is down or up on the screen
     if size is None:
         height, width = round(frame.height / min(1, pixel_aspect)), round(frame.width * max(1, pixel_aspect))
     else:

@@ -1,4 +1,4 @@
-"""Processes that compute clips side by side, each clip within its time, and none outliving the one that started it."""
+"""A pool of processes with a time limit for each task; no process outlives the one that started it."""
 
 import os
 import sys
@@ -14,12 +14,19 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 
-def computed(
+def run_tasks(
     compute: Callable[[int, Any], None], tasks: Sequence[tuple[int, Any]], processes: int | None, time_limit: float
 ) -> Generator[tuple[int, str]]:
-    """Compute side by side; yield each row that is through, and what befell its process, if anything.
+    """Run `compute(row, source)` for all tasks in a pool of processes.
 
-    Few clips wait in the queue however many there are, and features never pass between processes.
+    Args:
+        compute: The function; it writes its result itself.
+        tasks: Row and source of each clip.
+        processes: Number of processes; by default one for each core. 0 runs all tasks in this process.
+        time_limit: Seconds after which a process is killed.
+
+    Yields:
+        The row of each task that ended, and the error text if its process crashed or ran out of time.
     """
     if processes == 0:
         for row, source in tasks:
@@ -28,39 +35,39 @@ def computed(
         return
     if processes is None:
         processes = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    # A fork of this process would inherit the locks of libraries in the middle of something. A fork server, where there
-    # is one, imports what `compute` needs, which takes seconds, once for all processes of all splits.
-    fresh = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-    if fresh.get_start_method() == "forkserver":
-        fresh.set_forkserver_preload(["__main__", _module(compute)])
+    # A fork of this process would inherit locked locks of libraries. A fork server, where there is one, imports what
+    # `compute` needs, which takes seconds, once for all processes of all splits.
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload(["__main__", _module(compute)])
     others = {*active_children()}
-    pool = ProcessPool(min(processes, len(tasks)), initializer=_start, initargs=(compute,), context=fresh)
+    pool = ProcessPool(min(processes, len(tasks)), initializer=_start, initargs=(compute,), context=context)
     waiting, running = iter(tasks), dict[Future[None], int]()
     try:
         while True:
-            for row, source in islice(waiting, 2 * processes - len(running)):
+            for row, source in islice(waiting, 2 * processes - len(running)):  # a short queue for any number of tasks
                 running[pool.schedule(compute, (row, source), timeout=time_limit)] = row
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), _misfortune(future.exception(), time_limit)
+                yield running.pop(future), _error_text(future.exception(), time_limit)
     finally:
         pool.stop()
-        # Before their locks go, over which a process that only starts would stumble aloud.
+        # A process that is still starting would print an error when `join` removes the locks of the pool.
         for process in {*active_children()} - others:
             process.terminate()
         pool.join()
 
 
 def _module(function: Any) -> str:
-    """Name the module that a function comes from, or that a `functools.partial` got it from."""
+    """Return the module of a function, or of the function that a `functools.partial` was given."""
     while isinstance(function, partial):
         function = next((part for part in function.args if callable(part)), function.func)
     return str(function.__module__)
 
 
-def _misfortune(error: BaseException | None, time_limit: float) -> str:
-    """Put into words what befell a process at a clip; raise what no other clip would be spared."""
+def _error_text(error: BaseException | None, time_limit: float) -> str:
+    """Return the text of an error that concerns one clip; raise any other error."""
     match error:
         case None:
             return ""
@@ -78,7 +85,7 @@ def _misfortune(error: BaseException | None, time_limit: float) -> str:
 
 
 def _start(compute: Any) -> None:
-    """Begin a process: `compute` came along so that all it imports is there before the first clip's time runs."""
+    """Initialise a process. Unpickling `compute` imports its modules before the time limit of the first clip runs."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}  # there is a process for each core
     for library, limit in {"torch": "set_num_threads", "cv2": "setNumThreads"}.items():
         if library in sys.modules:
@@ -87,7 +94,7 @@ def _start(compute: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the process that started this one, which may be killed, and let nothing live on."""
+    """End this process when its parent ends, even if that is killed."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -2,9 +2,8 @@
 
 from personality.models.base import TraitRegressor
 from personality.models.cam_cnn import CamCNN
-from personality.models.checkpoints import WholeCheckpoints
 from personality.models.dan import DAN
 from personality.models.linear import Linear
 from personality.models.regular_cnn import RegularCNN
 
-__all__ = ["DAN", "CamCNN", "Linear", "RegularCNN", "TraitRegressor", "WholeCheckpoints"]
+__all__ = ["DAN", "CamCNN", "Linear", "RegularCNN", "TraitRegressor"]

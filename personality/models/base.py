@@ -1,8 +1,9 @@
-"""What every model shares: it scores segments, averages them to clips, learns, and is measured."""
+"""The base class of all models: scores of segments and clips, training, and metrics."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sequence, Sized
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from pytorch_lightning import LightningModule
@@ -12,50 +13,67 @@ from torch.nn import functional
 
 from personality.evaluation.metrics import TraitMetrics
 from personality.models.backbones import output_shape
-from personality.traits import TRAITS, Batch
+from personality.settings import RecordsSettings
+from personality.traits import TRAITS, Batch, Modality, Scores
 
 LOSSES = {
-    "mse": lambda scores, traits: functional.mse_loss(scores, traits, reduction="none"),
-    "l1": lambda scores, traits: functional.l1_loss(scores, traits, reduction="none"),
-    "huber": lambda scores, traits: functional.huber_loss(scores, traits, reduction="none"),
+    "mse": partial(functional.mse_loss, reduction="none"),
+    "l1": partial(functional.l1_loss, reduction="none"),
+    "huber": partial(functional.huber_loss, reduction="none"),
 }
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
-class TraitRegressor(LightningModule):
+class Data(Protocol):
+    """What a model reads of the trainer's data module."""
+
+    test_split: str
+    corpus: RecordsSettings
+
+    @property
+    def target_mean(self) -> Tensor:
+        """`(targets,)`: the mean training label."""
+
+    def clips(self, split: str) -> Sized:
+        """The clips of a split."""
+
+
+class TraitRegressor(RecordsSettings, LightningModule):
     """A network that scores the traits of a segment; a clip's score is the mean over its segments.
 
-    A model is `backbone`, then `head`: `forward` is exactly `head(backbone(inputs))`. The head is `pool`, `linear` and
-    `activation` in a row. An explanation needs no more than that.
+    `forward` is exactly `head(backbone(inputs))`, and the head is `pool`, `linear` and `activation` in a row. An
+    explanation needs no more than that.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
+        modality: `audio`, `image`, `text` or `vector`: what the data show. The backbone follows from it.
         targets: Names of the scores, in order.
-        width: Factor on all numbers of channels, to make a small version of the same network.
-        batch_norm: Normalise after every convolution: helps training from scratch; published weights have none.
+        width: Factor on every number of channels, for a small version of the same network.
+        batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
         loss: `mse`, `l1` or `huber`, between each segment's score and its clip's label.
         optimiser: `adamw`, `adam` or `sgd` (with momentum 0.9).
         lr: Learning rate; with the one-cycle schedule its peak.
-        backbone_lr: Another learning rate for `backbone`.
-        weight_decay: As the optimiser understands it.
+        backbone_lr: Learning rate of the backbone, if it has another.
+        weight_decay: As the optimiser defines it.
         schedule: `one_cycle` over the whole run, or `constant`.
-        weights: File or URL to start the backbone from (see `personality.models.weights`), read when training starts.
-        sha256: What the weight file's checksum must be.
+        weights: File or URL to start the backbone from, read when training starts (see `models.weight_files`).
+        sha256: Checksum that the weight file must have.
         freeze_backbone: Train the head alone.
-        seed: An epoch's randomness follows from it and from the epoch's number, so that a resumed run is the same run.
+        seed: An epoch's randomness depends on it and on the epoch's number alone, so that a resumed run is the same.
     """
 
     backbone: nn.Module
     head: nn.Sequential
     target_mean: Tensor
-    config: dict[str, Any] | None = None
-    """How corpus, data and model were made, in plain words: saved with every checkpoint."""
+    metrics: TraitMetrics
     explained_by = "hirescam"
-    """The function of `personality.explanation.cam` that tells the most of this model."""
+    """The method of `personality.explanation.cam` that suits this model best."""
 
     def __init__(
         self,
         input_shape: Sequence[int],
+        *,
+        modality: Modality = "audio",
         targets: Sequence[str] = TRAITS,
         width: float = 1.0,
         batch_norm: bool = False,
@@ -83,17 +101,22 @@ class TraitRegressor(LightningModule):
         self.loss, self.optimiser, self.schedule = loss, optimiser, schedule
         self.lr, self.backbone_lr, self.weight_decay = lr, backbone_lr, weight_decay
         self.weights, self.sha256, self.freeze_backbone, self.seed = weights, sha256, freeze_backbone, seed
-        self.input_shape, self.targets = tuple(input_shape), list(targets)
+        self.input_shape, self.modality, self.targets = tuple(input_shape), modality, list(targets)
+        self.save_hyperparameters(self.settings)  # for loggers and `load_from_checkpoint`
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
-        self.metrics = TraitMetrics(self.targets, self.target_mean)
+
+    @property
+    def data(self) -> Data:
+        """The trainer's data module."""
+        return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def assemble(self, backbone: nn.Module, pool: nn.Module, activation: nn.Module | None = None) -> None:
-        """Put the network together and give it its first weights: the last step of a model's constructor.
+        """Build the network and initialise it: the last step of a model's constructor.
 
         Args:
-            backbone: From an input to its maps, `(N, channels, *space)` to `(N, channels', *space')`.
-            pool: From maps to the numbers that a linear layer turns into scores, `(N, descriptors)`.
-            activation: What follows the linear layer; nothing by default.
+            backbone: From inputs to maps, `(N, channels, *space)` to `(N, channels', *space')`.
+            pool: From maps to descriptors, `(N, descriptors)`, the input of the linear layer.
+            activation: Of the linear layer; none by default.
         """
         maps = output_shape(backbone, self.input_shape[1:])
         (descriptors,) = output_shape(pool, maps)
@@ -105,7 +128,7 @@ class TraitRegressor(LightningModule):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        nn.init.normal_(linear.weight, std=min(0.01, 0.25 / descriptors**0.5))  # first scores lie about the mean
+        nn.init.normal_(linear.weight, std=min(0.01, 0.25 / descriptors**0.5))  # so first scores are near the mean
         self.backbone.requires_grad_(not self.freeze_backbone)
         self.to(memory_format=torch.channels_last)
 
@@ -113,21 +136,22 @@ class TraitRegressor(LightningModule):
         """Score segments: `(N, channels, *space)` to `(N, targets)`."""
         return self.head(self.backbone(inputs))
 
-    def score(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Score a batch of clips.
+    def score(self, batch: Batch) -> Scores:
+        """Score a batch of clips: every segment, and their mean for each clip."""
+        scores, weights = self._score_segments(batch)
+        clips = (scores * weights.unsqueeze(2)).sum(1)
+        return Scores(clips, scores.masked_fill(weights.unsqueeze(2) == 0, torch.nan))
 
-        Returns:
-            The scores of the segments `(B, S, targets)`, and each segment's weight in its clip's mean `(B, S)`: equal
-            for all that are real, 0 for those that pad a short clip.
-        """
+    def _score_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return scores `(B, S, targets)` and each segment's weight in its clip `(B, S)`, 0 for padding."""
         clips, segments = batch.inputs.shape[:2]
         scores = self(batch.inputs.flatten(0, 1)).unflatten(0, (clips, segments))
         count = torch.as_tensor(batch.segments, device=scores.device).clamp(max=segments).unsqueeze(1)
         return scores, (torch.arange(segments, device=scores.device) < count) / count
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Compare every segment's score with the label of its clip."""
-        scores, weights = self.score(batch)
+        """Compute the loss between every segment's score and the label of its clip."""
+        scores, weights = self._score_segments(batch)
         labels = batch.labels.unsqueeze(1).expand_as(scores)
         labelled = labels.isfinite()
         errors = LOSSES[self.loss](scores, labels.where(labelled, scores.detach()))
@@ -137,51 +161,63 @@ class TraitRegressor(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
-        """Measure clips; what it returns is what callbacks read: `scores` `(B, S, targets)` and `weights` `(B, S)`."""
-        scores, weights = self.score(batch)
-        self.metrics.update(torch.einsum("bst,bs->bt", scores, weights), batch.labels, torch.as_tensor(batch.clip))
-        return {"scores": scores, "weights": weights}
+        """Score clips; return `clips` and `segments` of `Scores` for the callbacks."""
+        scores = self.score(batch)
+        self.metrics.update(scores.clips, batch.labels, torch.as_tensor(batch.clip))
+        return scores._asdict()
 
     test_step = validation_step
 
+    def on_validation_start(self) -> None:
+        """Start the metrics of the validation split."""
+        self._start_metrics("val")
+
+    def on_test_start(self) -> None:
+        """Start the metrics of the test split."""
+        self._start_metrics(self.data.test_split)
+
+    def _start_metrics(self, split: str) -> None:
+        self.metrics = TraitMetrics(self.targets, self.target_mean, len(self.data.clips(split))).to(self.device)
+
     def on_validation_epoch_end(self) -> None:
-        """Log every measure over the whole split."""
+        """Log the metrics of the whole split."""
         self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log every measure over the whole split."""
+        """Log the metrics of the whole split."""
         self._log_metrics("test")
 
     def _log_metrics(self, split: str) -> None:
-        self.metrics.mean = self.target_mean  # as it is by now: what moves or converts a model makes new tensors
         self.log_dict({f"{split}/{name}": value for name, value in self.metrics.compute().items()})
-        self.metrics.reset()
 
     def setup(self, stage: str) -> None:
-        """Before training, start from the mean of the training labels, and from published weights where asked."""
+        """Before training, load the weights to start from, and set the bias so that scores start at the mean label."""
         if stage != "fit":
             return
         if self.weights:
             from personality.models.weights import load_weights
 
             load_weights(self, self.weights, sha256=self.sha256)
-        self.target_mean.copy_(self.trainer.datamodule.target_mean)  # type: ignore[attr-defined]
-        linear, activation = self.head[1], self.head[2]
+        self.target_mean.copy_(self.data.target_mean)
+        _, linear, activation = self.head
+        assert isinstance(linear, nn.Linear)
         with torch.no_grad():
-            linear.bias.copy_(self.target_mean.logit() if isinstance(activation, nn.Sigmoid) else self.target_mean)  # type: ignore[operator]
+            linear.bias.copy_(self.target_mean.logit() if isinstance(activation, nn.Sigmoid) else self.target_mean)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint know how it was made, so that it can be used with no other word."""
-        checkpoint["config"] = self.config
+        """Save how corpus, data and model were made, so that `personality.load` needs the checkpoint alone."""
+        if isinstance(self.data, RecordsSettings):
+            parts = {"corpus": self.data.corpus, "data": self.data, "model": self}
+            checkpoint["config"] = {name: part.config for name, part in parts.items()}
 
     def on_train_epoch_start(self) -> None:
-        """Let the epoch's randomness follow from the seed and the epoch's number, on each process its own."""
+        """Seed the epoch: by seed, epoch and process."""
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1009 + self.global_rank)
         if self.freeze_backbone:
             self.backbone.eval()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig | torch.optim.Optimizer:
-        """Two groups of parameters, the backbone's and the head's, and the schedule."""
+        """Return the optimiser, with a group for the backbone and one for the head, and the schedule."""
         groups: list[dict[str, Any]] = [
             {"params": list(part.parameters()), "lr": lr}
             for part, lr in [

@@ -1,4 +1,4 @@
-"""CAM CNN: a network whose last map can be read as its reason."""
+"""CAM CNN: a network whose score is a sum over the positions of its last maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,11 +20,11 @@ class GlobalAveragePool(nn.Module):
 class CamCNN(TraitRegressor):
     """Backbone > global average pool > linear (Zhou et al. 2016; for traits from sound, Hayat et al. 2019).
 
-    The score is a weighted mean of the last maps, so the same weights without the mean show where it comes from.
+    The score is a weighted mean of the last maps. The same weights without the mean give the class activation map.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
         **training: See `TraitRegressor`.
     """
 
@@ -37,5 +37,5 @@ class CamCNN(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
-        self.save_hyperparameters()
-        self.assemble(build_backbone(input_shape, backbone, self.width, self.batch_norm), GlobalAveragePool())
+        layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
+        self.assemble(layers, GlobalAveragePool())

@@ -11,11 +11,10 @@ from personality.models.base import TraitRegressor
 
 
 class DescriptorPool(nn.Module):
-    """The maximum and the mean of every map over all positions, each list scaled to length 1 (times `scale`).
+    """The maximum and the mean of every map over all positions, each vector scaled to length 1 (times `scale`).
 
-    `(N, channels, *space)` to `(N, 2 * channels)`. Outside training the two lengths are held constant under
-    differentiation. Scores do not change by that, and gradient × activation becomes the exact share of every position
-    in the score; with the lengths alive these shares would always sum to 0.
+    `(N, channels, *space)` to `(N, 2 * channels)`. HiResCAM holds these lengths constant, see
+    `personality.explanation.cam.hirescam`: it recognises `Tensor.norm`.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -23,13 +22,11 @@ class DescriptorPool(nn.Module):
         self.scale = scale
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Aggregate."""
+        """Aggregate the maps."""
         maps = maps.flatten(2)
-        return self.scale * torch.cat([self._unit(maps.max(2).values), self._unit(maps.mean(2))], dim=1)
-
-    def _unit(self, descriptor: Tensor) -> Tensor:
-        length = descriptor.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        return descriptor / (length if self.training else length.detach())
+        descriptors = maps.max(2).values, maps.mean(2)
+        lengths = [each.norm(dim=1, keepdim=True).clamp(min=1e-12) for each in descriptors]
+        return self.scale * torch.cat([each / length for each, length in zip(descriptors, lengths, strict=True)], dim=1)
 
 
 class DAN(TraitRegressor):
@@ -40,10 +37,10 @@ class DAN(TraitRegressor):
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
-        plus: DAN+, which takes the two descriptors of the last but one convolution as well.
-        scale: Length of every descriptor; above 1 lets a network that starts from scratch learn faster.
-        dropout: Share of the descriptors' numbers that training leaves out.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
+        plus: DAN+, which also takes the two descriptors of the second last convolution.
+        scale: Length of every descriptor; above 1, a network without pretrained weights learns faster.
+        dropout: Dropout probability of the descriptors.
         **training: See `TraitRegressor`.
     """
 
@@ -57,11 +54,10 @@ class DAN(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
-        self.save_hyperparameters()
-        layers = build_backbone(input_shape, backbone, self.width, self.batch_norm)
+        layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         last = last_convolution(layers)
-        pools = [place for place, layer in enumerate(layers) if place > last and "Pool" in type(layer).__name__]
-        end = pools[0] if pools else len(layers)
+        pools = (i for i in range(last, len(layers)) if isinstance(layers[i], nn.MaxPool1d | nn.MaxPool2d))
+        end = next(pools, len(layers))
         describe = DescriptorPool(scale)
         if plus:
             body: nn.Module = LastTwo(layers[:last], layers[last:end])
@@ -73,20 +69,20 @@ class DAN(TraitRegressor):
 
 
 class LastTwo(nn.Module):
-    """The maps that enter the last convolution and those that leave it, one behind the other in one tensor."""
+    """The input and the output maps of the last convolution, concatenated along the channels."""
 
     def __init__(self, body: nn.Sequential, last: nn.Sequential) -> None:
         super().__init__()
         self.body, self.last = body, last
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Convolve."""
+        """Compute the maps."""
         before = self.body(inputs)
         return torch.cat([before, self.last(before)], dim=1)
 
 
 class DescribeBoth(nn.Module):
-    """Descriptors of what `LastTwo` returns: the first `channels` maps as they are, the others after pooling."""
+    """Descriptors of the output of `LastTwo`: the first `channels` maps as they are, the others after pooling."""
 
     def __init__(self, channels: int, pool: nn.Module, describe: DescriptorPool) -> None:
         super().__init__()

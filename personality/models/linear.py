@@ -1,4 +1,4 @@
-"""Linear regression on the input itself: the baseline of every other model, and the model of the log filterbanks."""
+"""Linear regression on the input: the simplest baseline, and the published model of the log filterbanks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,5 +19,4 @@ class Linear(TraitRegressor):
 
     def __init__(self, input_shape: Sequence[int], sigmoid: bool = True, **training: Any) -> None:
         super().__init__(input_shape, **training)
-        self.save_hyperparameters()
         self.assemble(nn.Identity(), nn.Flatten(), nn.Sigmoid() if sigmoid else None)

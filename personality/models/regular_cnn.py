@@ -1,4 +1,4 @@
-"""Regular CNN: the network with fully connected layers that the others are compared with."""
+"""Regular CNN: convolutions and fully connected layers, the baseline of the other models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,9 @@ class RegularCNN(TraitRegressor):
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
-        backbone: A name of `personality.models.backbones.BACKBONES`; by default what fits the input.
-        hidden: Sizes of the fully connected layers; empty for none, as the original has it on the raw-wav FFT.
-        dropout: Share of the numbers into each fully connected layer, the last included, that training leaves out.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
+        hidden: Sizes of the fully connected layers; empty for none, as in the original on the raw-wav FFT.
+        dropout: Dropout probability of the inputs of each fully connected layer, the last included.
         **training: See `TraitRegressor`.
     """
 
@@ -31,10 +31,9 @@ class RegularCNN(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
-        self.save_hyperparameters()
-        convolutions = build_backbone(input_shape, backbone, self.width, self.batch_norm)
+        convolutions = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         (size,) = output_shape(nn.Flatten(), output_shape(convolutions, input_shape[1:]))
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(dropout)]
-        for wanted in hidden:
-            layers += [nn.Linear(size, size := round(wanted * self.width)), nn.ReLU(), nn.Dropout(dropout)]
+        for units in hidden:
+            layers += [nn.Linear(size, size := round(units * self.width)), nn.ReLU(), nn.Dropout(dropout)]
         self.assemble(convolutions, nn.Sequential(*layers))

@@ -1,4 +1,4 @@
-"""Arguments as people type them: paths in any spelling, beside Hydra's overrides."""
+"""Arguments with paths of any spelling, rewritten as overrides that Hydra reads in the same way."""
 
 import difflib
 import os
@@ -19,50 +19,43 @@ PATHS = ("checkpoint", "clips", "corpus.root", "corpus.keep_videos", "corpus.lab
 
 
 def to_overrides(
-    script: str, arguments: Sequence[str], known: Collection[str], paths: bool = False
+    script: str, arguments: Sequence[str], known: Collection[str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Rewrite arguments so that Hydra reads every path as it was typed.
+    """Rewrite arguments so that Hydra reads every path exactly.
 
-    Rewriting the result again changes nothing: the further processes of a run get it as their arguments.
+    Rewriting the result again changes nothing: the other processes of a run get it as their arguments.
 
     Args:
-        script: The name of the script, for errors.
-        arguments: What follows the script's name on the command line.
-        known: The names of all settings and groups of the script.
-        paths: Whether plain arguments are paths: first the checkpoint, then videos and folders. What follows `--` is
-            a path in any case.
+        script: Name of the script, for errors.
+        arguments: The arguments of the command line, without the script's name.
+        known: The names of all settings and groups, for a script that takes plain paths: first the checkpoint, then
+            videos and folders. All arguments after `--` are paths. None for a script without plain paths.
 
     Returns:
         Hydra's options, and its overrides.
 
     Raises:
-        SystemExit: An argument is neither an override nor, where `paths` allows it, a path.
+        SystemExit: An argument is neither an override nor a path that the script takes.
     """
-    before, found = [*arguments], []
-    if paths and "--" in before:
+    before, after = [*arguments], []
+    if known and "--" in before:
         end = before.index("--")
-        before, found = before[:end], before[end + 1 :]
+        before, after = before[:end], before[end + 1 :]
     parsed = get_args_parser().parse_intermixed_args(before)
-    own_config = parsed.config_dir or parsed.config_name or parsed.config_path  # which may have settings of its own
+    own_config = parsed.config_dir or parsed.config_name or parsed.config_path  # it may have other settings
     options = [*before]
     overrides: list[str] = []
-    plain: list[str] = []
+    paths: list[str] = []
     for argument in parsed.overrides:
         options.remove(argument)
-        sign, key = _key(argument)
-        group = re.split(r"[.@/]", key)[0]
-        if paths and (exists(argument) or not key):
-            plain.append(argument)
-        elif group not in known and not own_config and (meant := difflib.get_close_matches(group, known, n=1)):
-            sys.exit(f"{script}: there is no {group} in {argument!r}. Did you mean {meant[0]}? --help lists all.")
-        else:
-            (plain if paths and not (group in known or own_config or sign) else overrides).append(argument)
-    overrides = _with_paths(script, overrides, plain + found) if paths else overrides
+        plain = known and not own_config and _is_path(script, argument, known)
+        (paths if plain else overrides).append(argument)
+    overrides = _with_paths(script, overrides, paths + after) if known else overrides
     return options, [_readable(script, argument) for argument in overrides]
 
 
 def exists(path: str) -> bool:
-    """Tell whether there is a file or folder of this name; it may be any text."""
+    """Return whether there is a file or folder of this name; the name may be any text."""
     return os.path.lexists(path)  # Path.exists raises an error for a text that is too long for a name
 
 
@@ -82,6 +75,17 @@ def _key(argument: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
+def _is_path(script: str, argument: str, known: Collection[str]) -> bool:
+    """Return whether an argument is a path, not an override of a known setting."""
+    sign, key = _key(argument)
+    if exists(argument) or not key:
+        return True
+    name = re.split(r"[.@/]", key)[0]
+    if name not in known and (meant := difflib.get_close_matches(name, known, n=1)):
+        sys.exit(f"{script}: there is no {name} in {argument!r}. Did you mean {meant[0]}? --help lists all.")
+    return name not in known and not sign
+
+
 def _with_paths(script: str, overrides: list[str], paths: list[str]) -> list[str]:
     """Turn plain paths into overrides: the first is the checkpoint, unless an override names it."""
     given = {_key(override)[1] for override in overrides}
@@ -95,7 +99,7 @@ def _with_paths(script: str, overrides: list[str], paths: list[str]) -> list[str
 
 
 def _readable(script: str, override: str) -> str:
-    """Quote a path that Hydra would read otherwise than it was typed, and refuse what Hydra cannot read."""
+    """Quote the path in an override, and refuse what Hydra cannot read."""
     (_, key), (start, _, value) = _key(override), override.partition("=")
     if key in PATHS and value:
         override = f"{start}={_path_value(value, several=key == 'clips')}"
@@ -111,7 +115,7 @@ def _readable(script: str, override: str) -> str:
 
 
 def _path_value(value: str, several: bool) -> str:
-    """Write the value of a setting that holds a path, or `several`, so that Hydra reads what was typed."""
+    """Quote the value of a setting that holds a path, or `several`, for Hydra."""
     inner = value[1:-1] if several and value[0] + value[-1] == "[]" else value
     for text in (value, inner):
         if exists(text):
@@ -127,7 +131,7 @@ def _path_value(value: str, several: bool) -> str:
         return _list(parsed)
     if isinstance(parsed, str) or inner == value:
         return _list([parsed if isinstance(parsed, str) else value])
-    return _list([text.strip() for text in inner.split(",")])  # numbers as they were typed, and unquoted brackets
+    return _list([text.strip() for text in inner.split(",")])  # numbers as typed, and unquoted brackets
 
 
 def _list(paths: Sequence[str]) -> str:

@@ -1,11 +1,10 @@
-"""What the scripts share: their configuration, run folders, and errors that a person can read."""
+"""What the scripts share: configuration, help, run folders, and errors as one paragraph."""
 
 import difflib
 import functools
 import inspect
 import logging
 import os
-import re
 import sys
 import time
 import warnings
@@ -14,116 +13,123 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from personality.scripts.arguments import to_overrides
 
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").exists() else HERE.parents[1] / "conf"
 """The configuration: beside this file in an installed wheel, at the top of the source tree."""
-GROUPS = ("corpus", "data", "model", "cam", "trainer", "logger", "callbacks")
 RUN = "PERSONALITY_RUN"
-"""The environment variable that holds the folder of the run that is going on, for all of its processes."""
-AGAIN = {
-    "train": "; resume=true goes on after the last whole epoch, to the same end",
-    "prepare": "; the same command goes on with the next clip",
+"""The environment variable with the folder of the current run, for all of its processes."""
+CONTINUE = {
+    "train": "; resume=true continues after the last complete epoch, with the same results",
+    "prepare": "; the same command continues with the next clip",
 }
-"""How to go on after a script was stopped."""
+"""How to continue a script that was stopped."""
 
 
 def command(name: str, paths: bool = False) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make a script of a function: it is called with the configuration composed from `conf/<name>.yaml`.
-
-    `model.width=1` sets a setting of a class whether or not a yaml mentions it; Hydra alone asks for `++model.width=1`.
+    """Make a script of a function, which is called with the configuration composed from `conf/<name>.yaml`.
 
     Args:
-        name: The script's name.
-        paths: Whether arguments that are no overrides are paths, of a checkpoint and of videos.
+        name: Name of the script.
+        paths: Whether plain arguments are paths: of a checkpoint and of videos.
     """
 
-    def decorate(verb: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        @functools.wraps(verb)
-        def explained(config: DictConfig) -> Any:
-            try:
-                OmegaConf.to_container(config, resolve=True)  # or an error, before anything takes long
-                return verb(config)
-            except (KeyboardInterrupt, SystemExit) as end:
-                if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
-                    raise  # somebody has said why already; Lightning exits so after Ctrl-C
-                sys.exit(f"\n{name}: stopped. What is finished stays{AGAIN.get(name, '')}.")
-            except (InstantiationException, MissingMandatoryValue, ValueError, OSError, FloatingPointError) as error:
-                if os.environ.get("HYDRA_FULL_ERROR") == "1":
-                    raise
-                reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-                sys.exit(f"\n{name}: {_in_words(reason)}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
-            except RuntimeError as error:
-                if os.environ.get("HYDRA_FULL_ERROR") == "1" or not re.search("gloo|NCCL", str(error)):
-                    raise
-                sys.exit(
-                    f"\n{name}: another process of this run has ended, and so does this one. What befell it "
-                    "stands above or in its log; if nothing does, it was killed, as for want of memory"
-                    f"{AGAIN.get(name, '')}."
-                )
-            finally:
-                os.environ.pop(RUN, None)  # a sweep goes on with another run
-
-        @functools.wraps(verb)
+    def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(function)
         def run() -> None:
-            known = {str(key) for key in OmegaConf.load(CONF / f"{name}.yaml")} | {path.name for path in CONF.iterdir()}
-            options, overrides = to_overrides(name, sys.argv[1:], known | {"hydra"}, paths)
-            overrides = [re.sub(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=)", "++", override) for override in overrides]
+            groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+            known = {str(key) for key in OmegaConf.load(CONF / f"{name}.yaml")} | groups | {"hydra"} if paths else None
+            options, overrides = to_overrides(name, sys.argv[1:], known)
             sys.argv[1:] = options + overrides
             if {"--help", "-h"} & {*options} and not any(option.startswith("--config-") for option in options):
-                print(_help(name, overrides, inspect.getmodule(verb).__doc__ or ""))
+                print(_help(name, overrides, inspect.getmodule(function).__doc__ or ""))
                 return
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(explained)()
+            call = functools.wraps(function)(functools.partial(_call, name, function))
+            try:
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(call)()
+            except SystemExit as end:
+                _suggest(end.__context__)
+                raise
 
         return run
 
     return decorate
 
 
-def _help(name: str, overrides: list[str], about: str) -> str:
-    """Describe all groups and settings of a script, as it would run with these overrides."""
-    from personality.scripts.command_help import help_text
+def _call(name: str, function: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """Call a script's function; end with one paragraph if an error is not a defect of the code."""
+    try:
+        OmegaConf.to_container(config, resolve=True)  # report a wrong interpolation before anything takes long
+        return function(config)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
+            raise  # the reason has been reported; Lightning exits in this way after Ctrl-C
+        sys.exit(f"\n{name}: stopped. What is finished stays{CONTINUE.get(name, '')}.")
+    except (InstantiationException, MissingMandatoryValue, ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        sys.exit(f"\n{name}: {reason}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
+    except RuntimeError as error:
+        import torch.distributed  # here, because a wrong argument is reported without the seconds of this import
 
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not torch.distributed.is_initialized():
+            raise
+        sys.exit(
+            f"\n{name}: {error}\nThis run has several processes, and this error often means that another one ended: "
+            "see its message above or its log. Without a message it was killed, probably because memory was short"
+            f"{CONTINUE.get(name, '')}. (HYDRA_FULL_ERROR=1 shows where in the code.)"
+        )
+    finally:
+        os.environ.pop(RUN, None)  # the next run of a sweep has a folder of its own
+
+
+def _suggest(error: BaseException | None) -> None:
+    """Print the setting that is most like an unknown one. Hydra has reported the error."""
+    cause = error and error.__cause__
+    if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause.parent_node, DictConfig):
+        return
+    parent, _, _ = str(cause.full_key).rpartition(".")
+    known = [str(key) for key in cause.parent_node] + ([] if parent else ["experiment"])
+    for key in difflib.get_close_matches(str(cause.key), known, n=1):
+        print(f"Did you mean {f'{parent}.{key}' if parent else key}? --help lists all settings.", file=sys.stderr)
+
+
+def _help(name: str, overrides: list[str], about: str) -> str:
+    """Describe a script, its groups, and the settings of the chosen yamls."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            composed = hydra.compose(name, overrides)
+            chosen = GlobalHydra.instance().config_loader().compute_defaults_list(name, overrides, RunMode.RUN)
         except HydraException as error:
             sys.exit(f"{name}: {error}")
-    config: Any = OmegaConf.to_container(composed)
-    script = CONF / f"{name}.yaml"
-    listed = [str(key).split()[-1] for entry in OmegaConf.load(script).defaults if entry != "_self_" for key in entry]
-    options = {group: sorted(file.stem for file in (CONF / group).glob("*.yaml")) for group in listed}
-    remarks = dict(re.findall(r"^(\w+): [^#\n]+  # (.*)$", script.read_text(encoding="utf-8"), re.MULTILINE))
-    if name == "prepare":
-        del config["model"]  # which only lets experiments be named
-    return help_text(about, options, remarks, config)
-
-
-def _in_words(error: BaseException) -> str:
-    """Add to an unknown keyword of a class the keyword that was meant."""
-    unknown = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    if not unknown:
-        return str(error)
-    from personality import corpus, data, explanation, models
-
-    offered = [getattr(part, name) for part in (corpus, data, models, explanation) for name in part.__all__]
-    keywords = {
-        keyword
-        for kind in offered
-        if inspect.isclass(kind) and any(base.__name__ == unknown[1] for base in kind.__mro__)
-        for base in kind.__mro__[:-1]
-        for keyword in inspect.signature(base).parameters
-    }
-    meant = difflib.get_close_matches(unknown[2], keywords, n=1)
-    return f"{unknown[1]} has no word {unknown[2]!r}." + (f" Did you mean {meant[0]}?" if meant else "")
+    groups = [path for path in sorted(CONF.iterdir()) if path.is_dir()]
+    options = [f"  {group.name}: {', '.join(sorted(file.stem for file in group.glob('[!_]*')))}" for group in groups]
+    files = dict.fromkeys(CONF / f"{entry.config_path}.yaml" for entry in chosen.defaults)
+    texts = [
+        f"## {file.relative_to(CONF)}\n{file.read_text(encoding='utf-8').strip()}" for file in files if file.exists()
+    ]
+    return "\n\n".join(
+        [
+            about.strip(),
+            "Groups (group=choice; callbacks, experiment and logger take several: [a,b]):\n" + "\n".join(options),
+            "Settings of the chosen files (group.setting=value, such as model.lr=0.01; --help data=face_frames shows\n"
+            "those of another choice). Where a setting is listed twice, the later one counts.",
+            *texts,
+            "--cfg job prints the composed configuration, --hydra-help the options of Hydra.",
+        ]
+    )
 
 
 def run_folder(name: str, resume: bool) -> str:
-    """Name a run's folder below `runs`: a new one, or to resume, the one of this name that was written to last."""
+    """Name a run's folder below `runs`: a new one, or to resume, the folder `name` that was written to last."""
     if RUN not in os.environ:
         os.environ[RUN] = _new_or_last(name, resume)
     return os.environ[RUN]
@@ -141,7 +147,12 @@ def _new_or_last(name: str, resume: bool) -> str:
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 
-# What Lightning says on every run, whatever the run is.
+# Settings of a checkpoint that explain.py changes: any key may be set.
+ConfigStore.instance().store(
+    "changes", {part: OmegaConf.create({}, flags={"struct": False}) for part in ("corpus", "data")}
+)
+
+# Messages that Lightning prints in every run.
 warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")  # batches come from a memory map
 warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist")  # metrics are the same in all processes
 warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # its own call of torch 2.14

@@ -1,8 +1,8 @@
-"""Score and explain with a trained model: a split, or videos of one's own.
+"""Score and explain a split or own videos with a trained model.
 
 python explain.py runs/.../checkpoints/best.ckpt split=val cam=occlusion
-python explain.py best.ckpt "My talk (1).mp4" interviews/      one's own videos, files and folders
-python explain.py best.ckpt faithfulness=true                  how truthful are the maps of every method?
+python explain.py best.ckpt "My talk (1).mp4" interviews/      own videos, files and folders
+python explain.py best.ckpt faithfulness=true                  how faithful are the maps of every method?
 """
 
 import logging
@@ -18,19 +18,20 @@ log = logging.getLogger(__name__)
 
 @command("explain", paths=True)
 def main(config: DictConfig) -> None:
-    """Rebuild data and model from the checkpoint, then score and explain."""
+    """Load data and model from the checkpoint, then score and explain."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    corpus, data, videos = plain["corpus"], plain["data"], plain["clips"]
-    if videos is not None:
-        if not videos:
-            raise ValueError(
-                f"Got clips={videos}. Expected at least one video or folder, as in explain.py best.ckpt talk.mp4; "
-                "leave clips out to score a split of the checkpoint's own corpus."
-            )
+    videos, data = plain["clips"], plain["data"]
+    if videos is None:
+        data["test_split"] = config.split
+    elif not videos:
+        raise ValueError(
+            f"Got clips={videos}. Expected at least one video or folder, as in explain.py best.ckpt talk.mp4; "
+            "leave clips out to score a split of the checkpoint's own corpus."
+        )
+    else:
         data["cache"] = f"{config.run}/features"
-    import personality.predictor  # here, so that a wrong argument is answered at once
+    import personality.predictor  # imported here, so that a wrong argument is reported at once
 
-    predictor = personality.predictor.load(config.checkpoint, corpus, data, videos=videos)
-    predictor.data.test_split = config.split if videos is None else "test"
+    predictor = personality.predictor.load(config.checkpoint, plain["corpus"], data, videos=videos)
     instantiate(config.trainer, _convert_="all").test(*predictor, verbose=False)
-    log.info("Scores and heatmaps lie in %s", config.run)
+    log.info("Scores and heatmaps are in %s", config.run)

@@ -1,4 +1,4 @@
-"""Make the features of every clip once, before any training.
+"""Compute the features of every clip before the training.
 
 python prepare.py corpus=first_impressions corpus.root=DIR "experiment=[face_dan]"
 python prepare.py data=raw_wav_fft verify=true                 compute damaged features again
@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 
 @command("prepare")
 def main(config: DictConfig) -> None:
-    """Fill the cache, where what is there already stays; then say what has become of every clip."""
-    # here, so that a wrong argument is answered at once
-    from personality.data.inventory import inventory, inventory_text, mend
+    """Compute the features that are missing in the cache, then report the state of every clip."""
+    # imported here, so that a wrong argument is reported at once
+    from personality.data.inventory import inventory, inventory_text, repair
 
-    data = instantiate(config.data, corpus=instantiate(config.corpus), _convert_="all")
+    data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
     if config.verify or config.retry:
-        damaged = mend(data, config.retry)
-        log.info("%d clips have other bytes than were written%s", len(damaged), ", ".join(["", *damaged[:20]]))
+        damaged = repair(data, config.retry)
+        log.info("%d clips have damaged features%s", len(damaged), ", ".join(["", *damaged[:20]]))
     data.prepare_data(shard=tuple(config.shard))
     clips = inventory(data)
     text = inventory_text(clips)
     clips.to_csv(Path(config.run, "clips.csv"), index=False)
     Path(config.run, "clips.txt").write_text(text + "\n", encoding="utf-8")
-    log.info("Features lie in %s; what has become of every clip, in %s:\n\n%s\n", data.folder, config.run, text)
+    log.info("Features are in %s, the state of every clip in %s:\n\n%s\n", data.folder, config.run, text)

@@ -6,8 +6,8 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from rows import QUIET, synthetic
 
+from personality.callbacks import SaveHeatmaps
 from personality.data import ClipSpectrogram
-from personality.explanation import SaveHeatmaps
 from personality.models import CamCNN
 
 MEMORY = 300e6  # bytes that a validation with heatmaps may hold beyond the model, whatever the split's size

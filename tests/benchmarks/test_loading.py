@@ -33,7 +33,7 @@ def test_a_batch_of_32_costs_the_same_in_a_cache_of(benchmark, tmp_path, clips):
     data = synthetic(ClipSpectrogram, tmp_path, train=32, segments=1)
     cache = data.caches["train"]
     cache.inputs = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (clips, 1, 1, 96, 64))
-    cache.ledger = np.ones(clips, cache.record)
+    cache.index = np.ones(clips, cache.index_dtype)
     table = data.tables["train"]
     data.tables["train"] = table.iloc[np.zeros(clips, int)]
     random = np.random.default_rng(0)

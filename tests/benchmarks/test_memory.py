@@ -26,7 +26,9 @@ def begin(kind, build, width, keep):
     with tempfile.TemporaryDirectory() as folder:
         data = synthetic(getattr(inputs, kind), folder, train=8, val=1, test=1)
         batches = batches_of(data, 8, clips=8)
-    epoch = loop_over(build(data.input_shape, width=width).train(), batches, fused=True, lr=1e-6)
+    epoch = loop_over(
+        build(data.input_shape, modality=data.modality, width=width).train(), batches, fused=True, lr=1e-6
+    )
 
 
 def one_epoch():

@@ -40,9 +40,9 @@ class BareSteps(Callback):
     def __init__(self, step, batches):
         self.step, self.batches, self.seconds = step, batches, 0.0
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, place):
+    def on_train_batch_end(self, trainer, model, outputs, batch, index):
         start = time.perf_counter()
-        self.step(self.batches[place])
+        self.step(self.batches[index])
         self.seconds += time.perf_counter() - start
 
 
@@ -59,7 +59,7 @@ def test_four_epochs_of_256_clips_beside_a_bare_loop(benchmark, request, kind):
 
     def new():
         torch.manual_seed(0)
-        return build(data.input_shape, width=0.25, batch_norm=True).train()
+        return build(data.input_shape, modality=data.modality, width=0.25, batch_norm=True).train()
 
     batches, ratios = batches_of(data, BATCH, CLIPS), []
 
@@ -88,7 +88,7 @@ def test_batches_of_8_beside_one_clip_a_step_in_the_default_layout(benchmark, tm
     data = synthetic(getattr(inputs, kind), tmp_path, train=8, val=1, test=1, **words)
     ways = []
     for size, layout in [(8, torch.channels_last), (1, torch.contiguous_format)]:
-        model = build(data.input_shape).train().to(memory_format=layout)
+        model = build(data.input_shape, modality=data.modality).train().to(memory_format=layout)
         ways.append(loop_over(model, batches_of(data, size, clips=8), fused=size > 1, lr=1e-6))
     beside(benchmark, *ways, rounds=5)
 
@@ -98,7 +98,7 @@ def test_a_compiled_network_beside_the_network_as_it_is(benchmark, request, kind
     fixture, build = KINDS[kind]
     data = request.getfixturevalue(fixture)
     batches = batches_of(data, BATCH, clips=64)
-    model = build(data.input_shape, width=0.25, batch_norm=True).train()
-    compiled = build(data.input_shape, width=0.25, batch_norm=True).train()
+    model = build(data.input_shape, modality=data.modality, width=0.25, batch_norm=True).train()
+    compiled = build(data.input_shape, modality=data.modality, width=0.25, batch_norm=True).train()
     compiled.compile()
     beside(benchmark, loop_over(compiled, batches, fused=True), loop_over(model, batches, fused=True), rounds=5)

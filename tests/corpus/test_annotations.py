@@ -167,7 +167,7 @@ def test_words_for_labels_leave_nothing(labels, tmp_path):
 
 def test_a_clip_that_stands_twice_is_an_error(labels, tmp_path):
     pd.concat([labels, labels[:1]]).to_csv(tmp_path / "labels.csv")
-    with pytest.raises(ValueError, match=rf"labels.csv judges 1 clip \({CLIPS[0]}\) more than once"):
+    with pytest.raises(ValueError, match=rf"labels.csv has more than one line for 1 clip \({CLIPS[0]}\)"):
         read_labels(tmp_path / "labels.csv")
 
 

@@ -91,6 +91,7 @@ def test_what_is_stored_as_it_is_is_read_in_place_and_the_rest_unpacked_once(cor
     assert Path(unpacked).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_what_was_unpacked_goes_with_the_process_even_if_that_is_killed(corpus, tmp_path):
     pack(corpus, tmp_path)
     list_clips = f"from personality.corpus import *; FirstImpressions({str(tmp_path)!r}).clips('val')"
@@ -106,6 +107,7 @@ def listen(source):
     return {"inputs": read_waveform(source, 4000)[None, None, :8000]}
 
 
+@pytest.mark.slow
 def test_features_come_straight_from_the_archive_in_any_process(corpus, tmp_path):
     clips = FirstImpressions(pack(corpus, tmp_path)).clips("train")
     member = clips.path.iloc[0]
@@ -167,10 +169,12 @@ def test_a_wrong_password_is_an_error_before_the_work(corpus, tmp_path, keys, mo
     packed = FirstImpressions(pack(corpus, tmp_path, encrypt))
     with pytest.raises(
         PermissionError, match=rf"{wrong} that does not open .*/test-1e\.zip.*Expected.*correct"
-    ) as told:
+    ) as error:
         packed.prepare()
-    assert told.value.__cause__ is not None
-    assert not any(word in f"{told.value} {told.value.__cause__} {caplog.text}" for word in ("Rumpel", *KEYS.values()))
+    assert error.value.__cause__ is not None
+    assert not any(
+        word in f"{error.value} {error.value.__cause__} {caplog.text}" for word in ("Rumpel", *KEYS.values())
+    )
 
 
 def test_a_password_that_seems_right_is_not_believed(tmp_path, monkeypatch):
@@ -308,6 +312,7 @@ def test_kept_videos_are_the_same_corpus_without_the_passwords(corpus, tmp_path,
     )
 
 
+@pytest.mark.slow
 def test_unpacking_goes_on_where_it_was_killed(corpus, tmp_path):
     root, kept = pack(corpus, tmp_path / "root"), tmp_path / "kept"
     die_at_the_seventh = (

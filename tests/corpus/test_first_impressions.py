@@ -173,16 +173,16 @@ def test_what_macos_adds_to_folders_is_not_a_clip(root, caplog):
     assert not caplog.records
 
 
-# ---- what is told beside the labels
+# ---- transcripts and groups
 
 
 def test_transcripts_are_read_as_the_utf_8_that_they_are(root):
     def text(word):
         return b"T" + len(word).to_bytes(4, "little") + word
 
-    said = {CLIPS["train"][0]: "Ça va?", CLIPS["train"][1]: "", "gone.000.mp4": "Hello."}
+    spoken = {CLIPS["train"][0]: "Ça va?", CLIPS["train"][1]: "", "gone.000.mp4": "Hello."}
     content = (
-        b"\x80\x02}(" + b"".join(text(clip.encode()) + text(words.encode()) for clip, words in said.items()) + b"u."
+        b"\x80\x02}(" + b"".join(text(clip.encode()) + text(words.encode()) for clip, words in spoken.items()) + b"u."
     )
     (root / "transcription_training.pkl").write_bytes(content)
     corpus = FirstImpressions(root)
@@ -216,7 +216,7 @@ def test_groups_come_from_the_tables_that_ship_with_the_clips(root, tmp_path):
     assert corpus.groups("test").loc[other].tolist()[:2] == ["2", "2"]
 
 
-def test_nothing_told_is_none(root):
+def test_a_corpus_without_them_returns_none(root):
     assert FirstImpressions(root).transcripts("train") is None
     assert FirstImpressions(root).groups("train") is None
 

@@ -7,11 +7,20 @@ import pandas as pd
 import pytest
 from scipy.signal import correlate
 
-from personality.corpus import SPLITS, SampleCorpus, studio
-from personality.corpus.casting import CORRELATIONS, DEVIATIONS, FIDELITY, LIKENESS, MEANING, MEANS, cast
-from personality.corpus.filming import HEIGHT, WIDTH, film, locate, set_scene
-from personality.corpus.portraits import REGIONS, meet_face
-from personality.corpus.voices import RATE, TONE_LEVELS, TONES, warble
+from personality.corpus import SPLITS, SampleCorpus
+from personality.corpus.synthetic import clips as synthetic_clips
+from personality.corpus.synthetic.face import REGIONS, random_face
+from personality.corpus.synthetic.labels import (
+    CORRELATIONS,
+    CUE_CORRELATION,
+    CUE_TRAITS,
+    DEVIATIONS,
+    MEANS,
+    PERSON_VARIANCE,
+    clip_table,
+)
+from personality.corpus.synthetic.sound import RATE, TONE_LEVELS, TONES, synthesise_tone
+from personality.corpus.synthetic.video import HEIGHT, WIDTH, cue_boxes, random_scene, render_frames
 from personality.features.media import read_frames, read_waveform
 from personality.traits import TARGETS, TRAITS, source_id
 
@@ -23,8 +32,8 @@ def clips(corpus):
 
 @pytest.fixture(scope="module")
 def crowd():
-    """Who would appear in a corpus as large as the real one."""
-    return cast((6000, 2000, 2000), seed=1)
+    """The clips of a corpus as large as the real one."""
+    return clip_table((6000, 2000, 2000), seed=1)
 
 
 def contents(root):
@@ -59,8 +68,8 @@ def test_files_are_what_people_upload(clips):
         assert container.duration / av.time_base == pytest.approx(4, abs=0.1)
 
 
-def test_labels_and_strengths_are_those_of_the_cast(corpus, clips):
-    expected = cast((6, 3, 3), seed=0)
+def test_labels_and_strengths_are_those_of_the_table(corpus, clips):
+    expected = clip_table((6, 3, 3), seed=0)
     pd.testing.assert_frame_equal(clips[list(TRAITS)].sort_index(), expected[list(TRAITS)].sort_index())
     for (clip, cue), rows in corpus.cues().groupby(["clip", "cue"]):
         assert rows["strength"].to_numpy() == pytest.approx(expected.loc[clip, cue], abs=1e-4)
@@ -82,11 +91,11 @@ def test_a_run_that_was_stopped_goes_on(made, tmp_path, monkeypatch):
     def make_two(path, *arguments, **settings):
         if len(made_before_the_stop) == 2:
             raise KeyboardInterrupt
-        studio_make_clip(path, *arguments, **settings)
+        make_clip(path, *arguments, **settings)
         made_before_the_stop.append(path)
 
-    studio_make_clip = studio.make_clip
-    monkeypatch.setattr(studio, "make_clip", make_two)
+    make_clip = synthetic_clips.make_clip
+    monkeypatch.setattr(synthetic_clips, "make_clip", make_two)
     with pytest.raises(KeyboardInterrupt):
         tiny(tmp_path).prepare()
     with pytest.raises(
@@ -107,7 +116,7 @@ def test_what_is_complete_is_left_alone(corpus):
     assert {path: path.stat().st_mtime_ns for path in corpus.root.rglob("*")} == before
 
 
-def test_another_recipe_wants_another_folder(corpus):
+def test_other_settings_need_another_folder(corpus):
     with pytest.raises(FileExistsError, match=r"holds version .*seed 0\. Expected .*seed 7: pass another root"):
         SampleCorpus(corpus.root, sizes=(6, 3, 3), seconds=4, seed=7).prepare()
 
@@ -139,7 +148,7 @@ def test_clips_of_one_person_are_alike(crowd):
     labels = crowd[list(TARGETS)]
     groups = labels.groupby(people)
     within = (labels - groups.transform("mean")).pow(2).sum() / (len(labels) - groups.ngroups)
-    np.testing.assert_allclose(1 - within / labels.var(), LIKENESS, atol=0.03)
+    np.testing.assert_allclose(1 - within / labels.var(), PERSON_VARIANCE, atol=0.03)
 
 
 def test_most_who_are_tested_are_known_from_training(crowd):
@@ -148,29 +157,29 @@ def test_most_who_are_tested_are_known_from_training(crowd):
     assert known[crowd["split"] == "val"].mean() == pytest.approx(0.837, abs=0.001)
     assert 1 < len(crowd) / people.nunique() < 6
     assert people.value_counts().max() <= 6
-    strangers = cast((6, 3, 3), seed=0)
+    strangers = clip_table((6, 3, 3), seed=0)
     people = pd.Series(strangers.index.map(source_id), strangers.index)
     for split in ("val", "test"):
         assert (~people[strangers["split"] == split].isin(people[strangers["split"] == "train"])).any()
 
 
-@pytest.mark.parametrize("cue", MEANING)
+@pytest.mark.parametrize("cue", CUE_TRAITS)
 def test_strength_follows_the_label_of_its_trait_and_no_other(crowd, cue):
-    if MEANING[cue] == "none":
+    if CUE_TRAITS[cue] == "none":
         assert crowd[[*TRAITS]].corrwith(crowd[cue]).abs().max() < 0.05
     else:
-        assert crowd[cue].corr(crowd[MEANING[cue]]) == pytest.approx(FIDELITY, abs=0.01)
-        assert crowd[[*TRAITS]].corrwith(crowd[cue]).idxmax() == MEANING[cue]
+        assert crowd[cue].corr(crowd[CUE_TRAITS[cue]]) == pytest.approx(CUE_CORRELATION, abs=0.01)
+        assert crowd[[*TRAITS]].corrwith(crowd[cue]).idxmax() == CUE_TRAITS[cue]
 
 
 @pytest.mark.parametrize("cues", [TONES, REGIONS])
 def test_each_trait_has_a_cue_of_its_own_among_meaningless_ones(cues):
-    assert sorted(MEANING[cue] for cue in cues) == sorted([*TRAITS, "none", "none"])
+    assert sorted(CUE_TRAITS[cue] for cue in cues) == sorted([*TRAITS, "none", "none"])
 
 
-def test_evidence_is_complete_and_possible(corpus, clips):
-    evidence = corpus.cues()
-    assert list(evidence) == (
+def test_cues_are_complete_and_possible(corpus, clips):
+    cues = corpus.cues()
+    assert list(cues) == (
         [
             "clip",
             "trait",
@@ -187,11 +196,11 @@ def test_evidence_is_complete_and_possible(corpus, clips):
             "strength",
         ]
     )
-    assert set(evidence["clip"]) == set(clips.index)
-    assert (evidence["trait"] == evidence["cue"].map(MEANING)).all()
-    assert evidence["strength"].between(0, 1).all()
-    assert ((evidence["start"] >= 0) & (evidence["start"] < evidence["end"]) & (evidence["end"] <= 4)).all()
-    sound, picture = (evidence[evidence["modality"] == modality] for modality in ("sound", "picture"))
+    assert set(cues["clip"]) == set(clips.index)
+    assert (cues["trait"] == cues["cue"].map(CUE_TRAITS)).all()
+    assert cues["strength"].between(0, 1).all()
+    assert ((cues["start"] >= 0) & (cues["start"] < cues["end"]) & (cues["end"] <= 4)).all()
+    sound, picture = (cues[cues["modality"] == modality] for modality in ("sound", "picture"))
     assert set(sound["cue"]) == set(TONES)
     assert set(picture["cue"]) == set(REGIONS)
     assert (sound["low"] < sound["high"]).all()
@@ -205,7 +214,7 @@ def test_a_tone_sounds_in_most_patches():
     patches = np.arange(15) * 0.96
     heard = []
     for clip in range(20):
-        for moments in studio.plan_clip(f"{clip}.mp4", 15.3, seed=0).moments.values():
+        for moments in synthetic_clips.plan_clip(f"{clip}.mp4", 15.3, seed=0).tone_times.values():
             heard += [((moments > patch - 0.1) & (moments < patch + 0.86)).any() for patch in patches]
     assert np.mean(heard) > 0.8
 
@@ -215,7 +224,7 @@ def test_a_tone_keeps_to_its_band_and_its_level(tone):
     low, high = TONES[tone]
     levels = []
     for strength in (0, 0.5, 1):
-        sound = warble(tone, strength)
+        sound = synthesise_tone(tone, strength)
         power = np.abs(np.fft.rfft(sound)) ** 2
         frequency = np.fft.rfftfreq(len(sound), 1 / RATE)
         assert power[(frequency > low - 50) & (frequency < high + 50)].sum() > 0.95 * power.sum()
@@ -223,15 +232,15 @@ def test_a_tone_keeps_to_its_band_and_its_level(tone):
     assert np.diff(levels) == pytest.approx(np.ptp(TONE_LEVELS) / 2)
 
 
-def test_tones_are_heard_when_and_as_loud_as_the_evidence_says(corpus, clips):
+def test_tones_are_heard_when_and_as_loud_as_the_table_says(corpus, clips):
     """A tone's waveform is known: matched with the file at a moment, it tells the tone's level, however one speaks."""
-    evidence = corpus.cues().query("modality == 'sound'")
+    cues = corpus.cues().query("modality == 'sound'")
     late = round(0.03 * RATE)  # an AAC decoder may begin with what its encoder had to look ahead: 1,024 samples
     for clip, path in clips["path"].items():
         sound = np.pad(read_waveform(path, RATE), late)
         strengths, levels = [], []
-        for tone, rows in evidence[evidence["clip"] == clip].groupby("cue"):
-            waveform = warble(str(tone), 1)
+        for tone, rows in cues[cues["clip"] == clip].groupby("cue"):
+            waveform = synthesise_tone(str(tone), 1)
             matches = np.abs(correlate(sound, waveform, "valid")) / np.sum(waveform**2)
             found = [matches[round(start * RATE) :][: 2 * late].max() for start in rows["start"]]
             strengths.append(rows["strength"].iloc[0])
@@ -241,16 +250,16 @@ def test_tones_are_heard_when_and_as_loud_as_the_evidence_says(corpus, clips):
 
 
 @pytest.mark.parametrize("cue", REGIONS)
-def test_a_feature_changes_where_the_evidence_says(cue):
+def test_a_feature_changes_where_the_table_says(cue):
     random = np.random.default_rng(5)
-    look, scene = meet_face(random), set_scene(2, random)
+    face, scene = random_face(random), random_scene(2, random)
     middling = dict.fromkeys(REGIONS, 0.5)
     opening = np.full(30, 0.3)
-    faint, strong = (np.stack([*film(look, scene, {**middling, cue: share}, opening)]) for share in (0.0, 1.0))
+    faint, strong = (np.stack([*render_frames(face, scene, {**middling, cue: share}, opening)]) for share in (0.0, 1.0))
     change = np.abs(strong.astype(float) - faint).sum(-1)
     for frame in (0, 29):
         inside = np.zeros((HEIGHT, WIDTH), bool)
-        for left, top, right, bottom in locate(cue, scene, frame / 15) * (WIDTH, HEIGHT, WIDTH, HEIGHT):
+        for left, top, right, bottom in cue_boxes(cue, scene, frame / 15) * (WIDTH, HEIGHT, WIDTH, HEIGHT):
             inside[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
         assert change[frame][inside].mean() > 8
         assert change[frame][inside].sum() > 0.9 * change[frame].sum()
@@ -258,13 +267,13 @@ def test_a_feature_changes_where_the_evidence_says(cue):
 
 def test_a_face_moves_speaks_and_blinks():
     random = np.random.default_rng(5)
-    look, scene = meet_face(random), set_scene(4, random)
+    face, scene = random_face(random), random_scene(4, random)
     strength = dict.fromkeys(REGIONS, 0.5)
-    frames = np.stack([*film(look, scene, strength, np.tile([0.0, 1.0], 30))]).astype(float)
-    assert 1e-3 < np.abs(locate("eyes", scene, 0) - locate("eyes", scene, 2)).max() < 0.2
+    frames = np.stack([*render_frames(face, scene, strength, np.tile([0.0, 1.0], 30))]).astype(float)
+    assert 1e-3 < np.abs(cue_boxes("eyes", scene, 0) - cue_boxes("eyes", scene, 2)).max() < 0.2
 
     def brightness(cue):
-        boxes = [locate(cue, scene, frame / 15)[0] * (WIDTH, HEIGHT, WIDTH, HEIGHT) for frame in range(60)]
+        boxes = [cue_boxes(cue, scene, frame / 15)[0] * (WIDTH, HEIGHT, WIDTH, HEIGHT) for frame in range(60)]
         boxes = np.rint(boxes).astype(int)
         return np.array([image[b:d, a:c].mean() for image, (a, b, c, d) in zip(frames, boxes, strict=True)])
 
@@ -277,10 +286,10 @@ def test_a_face_detector_finds_the_face_where_it_is(corpus, clips):
     detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     found = []
     for clip, path in clips["path"].items():
-        scene = studio.plan_clip(clip, 4, seed=0).scene
+        scene = synthetic_clips.plan_clip(clip, 4, seed=0).scene
         for image, time in zip(*read_frames(path, 4, size=(180, 320)), strict=True):
             boxes = detector.detectMultiScale(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 1.1, 4) / (320, 180, 320, 180)
-            parts = np.concatenate([locate(cue, scene, time) for cue in ("eyes", "smile")])
+            parts = np.concatenate([cue_boxes(cue, scene, time) for cue in ("eyes", "smile")])
             left, top, right, bottom = *parts[:, :2].min(0), *parts[:, 2:].max(0)
             found.append(
                 len(boxes) == 1

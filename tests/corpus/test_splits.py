@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from personality.corpus import SPLITS, FirstImpressions, SampleCorpus
-from personality.corpus.splits import crossing, split_by_source
+from personality.corpus.splits import split_by_source, train_source_share
 from personality.traits import TRAITS, source_id
 
 
@@ -23,7 +23,7 @@ def test_sizes_are_as_the_shares_say_and_nobody_is_in_two_splits(clips, shares):
     np.testing.assert_allclose(found, np.array(shares) / sum(shares), atol=6 / len(clips))
     assert splits.groupby(source_id).nunique().eq(1).all()
     parts = {split: splits.index[splits == split] for split in SPLITS}
-    assert crossing(parts["val"], parts["train"]) == crossing(parts["test"], parts["train"]) == 0
+    assert train_source_share(parts["val"], parts["train"]) == train_source_share(parts["test"], parts["train"]) == 0
 
 
 def test_the_order_does_not_matter_and_the_seed_does(clips):
@@ -49,7 +49,10 @@ def test_shares_are_three_above_zero(clips, shares):
 
 
 def test_crossing_is_counted_in_clips():
-    assert crossing(["a.001.mp4", "a.002.mp4", "b.000.mp4", "c.000.mp4"], train=["a.000.mp4", "c.001.mp4"]) == 0.75
+    assert (
+        train_source_share(["a.001.mp4", "a.002.mp4", "b.000.mp4", "c.000.mp4"], train=["a.000.mp4", "c.001.mp4"])
+        == 0.75
+    )
 
 
 @pytest.mark.parametrize("kind", [FirstImpressions, SampleCorpus])

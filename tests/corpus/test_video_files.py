@@ -134,9 +134,9 @@ def test_what_is_no_media_is_passed_over_and_counted(short, tmp_path, caplog, mo
     corpus = VideoFiles([tmp_path], modality)
     assert list(corpus.clips("test").index) == ["none.000.mp4", "talk.000.mp4", "unknown.000.mp4"]
     corpus.clips("test")
-    (said,) = caplog.messages
-    assert f"{len(others)} of {len(others) + 3} files" in said
-    assert all(name in said for name in others)
+    (message,) = caplog.messages
+    assert f"{len(others)} of {len(others) + 3} files" in message
+    assert all(name in message for name in others)
     for name in others:  # what is named is tried
         assert list(VideoFiles([tmp_path / name]).clips("test").index) == [f"{Path(name).stem}.000.mp4"]
 
@@ -172,7 +172,7 @@ def test_what_is_not_there_is_said_at_once(short, tmp_path, monkeypatch, paths, 
     ],
 )
 def test_clips_of_different_files_have_different_sources(short, tmp_path, monkeypatch, files, names):
-    monkeypatch.setattr("personality.corpus.video_files.SECONDS", 0.5)  # four clips each
+    monkeypatch.setattr("personality.corpus.video_files.CLIP_SECONDS", 0.5)  # four clips each
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         if name.endswith(".srt"):
@@ -228,7 +228,7 @@ def test_any_name_becomes_one_that_tables_and_pages_can_hold(short, tmp_path):
 
 
 def test_more_than_a_thousand_clips_stay_in_order_and_have_one_source(short, monkeypatch):
-    monkeypatch.setattr("personality.corpus.video_files.SECONDS", 0.0015)
+    monkeypatch.setattr("personality.corpus.video_files.CLIP_SECONDS", 0.0015)
     clips = VideoFiles([short]).clips("test")
     assert len(clips) > 1000
     assert {source_id(clip) for clip in clips.index} == {"short"}

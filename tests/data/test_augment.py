@@ -19,7 +19,7 @@ class Chance:
         return np.repeat([[self.told.get(way, 0.0)] for way in self.WAYS], shape[1], axis=1)
 
 
-def test_each_kind_of_jitter_does_what_it_is_called():
+def test_each_kind_of_augmentation_does_what_it_is_called():
     frames = torch.randint(60, 180, (2, 3, 40, 40), generator=torch.manual_seed(0)).float()
     middle = frames[..., 8:32, 8:32]
     grey, mean = middle.mean(1, keepdim=True), middle.mean((1, 2, 3), keepdim=True)
@@ -42,7 +42,7 @@ def test_each_kind_of_jitter_does_what_it_is_called():
         torch.testing.assert_close(found, views, atol=1e-2, rtol=0, msg=str(told))
 
 
-def test_jitter_turns_and_scales_about_the_middle_and_stays_within_0_and_255():
+def test_augmentation_turns_and_scales_about_the_middle_and_stays_within_0_and_255():
     ramp = torch.arange(100.0, 140.0).expand(1, 3, 40, 40)
     for told, right, down in [
         ({"turn": 1}, np.cos(0.15), -np.sin(0.15)),

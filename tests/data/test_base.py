@@ -27,10 +27,10 @@ def test_a_short_clip_has_fewer_segments_and_a_mute_one_is_0(shelf, record, tone
     clips = [record("long.wav", tone(440, 0, 9)), record("short.wav", tone(440, 0, 9, seconds=2))]
     clips += [record("mute.wav", np.zeros(160_000)), record("whisper.wav", tone(440, 0, 9) * 1e-3)]
     data = ready(ClipSpectrogram(shelf({"val": clips}), segments=8, **loading))
-    sample = data.fetch("val", range(4))
-    assert sample.segments.tolist() == [8, 8, 2, 8]  # long, mute, short, whisper
-    assert not sample.inputs[2, 2:].any()
-    inputs = data.normalise(sample).inputs
+    batch = data.fetch("val", range(4))
+    assert batch.segments.tolist() == [8, 8, 2, 8]  # long, mute, short, whisper
+    assert not batch.inputs[2, 2:].any()
+    inputs = data.normalise(batch).inputs
     assert inputs[1].abs().max() < 0.01
     assert not inputs[2, 2:].any()
     assert inputs[[0, 2]].abs().amax((1, 2, 3, 4)).min() > 1
@@ -40,10 +40,10 @@ def test_a_short_clip_has_fewer_segments_and_a_mute_one_is_0(shelf, record, tone
 def test_short_and_mute_clips_are_whole_bags_of_one(shelf, record, tone, loading, kind):
     clips = [record("mute.wav", np.zeros(160_000)), record("short.wav", tone(440, 0, 9, seconds=2))]
     data = ready(kind(shelf({"val": clips}), **loading))
-    sample = data.normalise(data.fetch("val", [0, 1]))
-    assert sample.segments.tolist() == [1, 1]
-    assert sample.inputs[0].abs().max() < 0.01
-    assert sample.inputs.isfinite().all()
+    batch = data.normalise(data.fetch("val", [0, 1]))
+    assert batch.segments.tolist() == [1, 1]
+    assert batch.inputs[0].abs().max() < 0.01
+    assert batch.inputs.isfinite().all()
 
 
 def test_bad_clips_are_left_out_and_the_run_goes_on(shelf, record, tone, loading, tmp_path, caplog):
@@ -124,7 +124,7 @@ def test_the_mean_is_that_of_the_training_labels(corpus):
 
 
 @pytest.mark.parametrize("train_segments", [1, 2, 4, 5])
-def test_only_real_segments_are_drawn_each_at_most_once(shelf, record, tone, loading, train_segments):
+def test_only_real_segments_are_read_each_at_most_once(shelf, record, tone, loading, train_segments):
     clips = [record(f"{n}.wav", tone(440, 0, 9, seconds=n) + 1e-3 * n) for n in (1, 2, 4)]
     data = ready(ClipSpectrogram(shelf({"train": clips}), segments=4, **loading))
     whole, drawn = data.fetch("train", [0, 1, 2]), data.fetch("train", [0, 1, 2], train_segments)
@@ -136,8 +136,8 @@ def test_only_real_segments_are_drawn_each_at_most_once(shelf, record, tone, loa
             [number for number in range(4) if torch.equal(segment, whole.inputs[clip, number])]
             for segment in drawn.inputs[clip, : drawn.segments[clip]]
         ]
-        assert all(min(places) < whole.segments[clip] for places in found)
-        assert len({min(places) for places in found}) == len(found)
+        assert all(min(indices) < whole.segments[clip] for indices in found)
+        assert len({min(indices) for indices in found}) == len(found)
 
 
 class Recorder(LightningModule):
@@ -148,12 +148,12 @@ class Recorder(LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.batches = {"train": [], "val": []}
 
-    def training_step(self, sample, _):
-        self.batches["train"].append((self.current_epoch, sample))
+    def training_step(self, batch, _):
+        self.batches["train"].append((self.current_epoch, batch))
         return self.weight * 0
 
-    def validation_step(self, sample, _):
-        self.batches["val"].append((self.current_epoch, sample))
+    def validation_step(self, batch, _):
+        self.batches["val"].append((self.current_epoch, batch))
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -169,8 +169,7 @@ def fitted(data, folder, epochs=3):
     return {
         split: [
             tuple(
-                torch.cat([getattr(sample, part) for at, sample in batches if at == epoch])
-                for part in ("clip", "inputs")
+                torch.cat([getattr(batch, part) for at, batch in batches if at == epoch]) for part in ("clip", "inputs")
             )
             for epoch in range(epochs)
         ]
@@ -183,14 +182,14 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "settings"),
     [
         (ClipSpectrogram, {"segments": 4, "train_segments": 2}),
         (FaceFrames, {"frames": 4, "size": 32, "train_segments": 2}),
     ],
 )
-def test_batches_follow_from_seed_and_epoch(corpus, loading, tmp_path, kind, words):
-    first, again, other = (fitted(kind(corpus, **words, **loading, seed=seed), tmp_path) for seed in (5, 5, 6))
+def test_batches_follow_from_seed_and_epoch(corpus, loading, tmp_path, kind, settings):
+    first, again, other = (fitted(kind(corpus, **settings, **loading, seed=seed), tmp_path) for seed in (5, 5, 6))
     for split in first:
         assert all(same(*epochs) for epochs in zip(first[split], again[split], strict=True))
         assert all(sorted(clips.tolist()) == list(range(len(clips))) for clips, _ in first[split])
@@ -220,7 +219,7 @@ def test_features_kept_on_the_device_are_those_of_the_disk(corpus, loading, trai
 def test_crops_are_random_and_mirrored_in_training_and_central_else(corpus, loading, tmp_path):
     data = FaceFrames(corpus, frames=4, size=32, crop=30, normalise="none", **loading)
     batches = fitted(data, tmp_path)
-    places = []
+    indices = []
     for clips, inputs in batches["train"]:
         whole = data.fetch("train", clips).inputs
         for crop, frame in zip(inputs.flatten(0, 1), whole.flatten(0, 1), strict=True):
@@ -231,18 +230,18 @@ def test_crops_are_random_and_mirrored_in_training_and_central_else(corpus, load
                 for mirrored in (False, True)
                 for view in [frame[:, top : top + 30, left : left + 30]]
             }
-            places.append([place for place, view in views.items() if torch.equal(view, crop)])
-    assert all(places)
-    assert len({found[0] for found in places}) == 18
+            indices.append([index for index, view in views.items() if torch.equal(view, crop)])
+    assert all(indices)
+    assert len({found[0] for found in indices}) == 18
     for clips, inputs in batches["val"]:
         assert torch.equal(inputs, data.fetch("val", clips).inputs[..., 1:31, 1:31].float())
 
 
-def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loading, tmp_path):
+def test_augmentation_turns_mirrors_and_lights_frames_in_training_alone(corpus, loading, tmp_path):
     """Frames become ramps that grow to the right: how a ramp leans tells the turn, whether it falls, the mirror."""
     data = FaceFrames(corpus, frames=4, size=40, crop=24, augment=0.15, normalise="none", **loading)
     ramp = torch.arange(100, 140, dtype=torch.uint8)
-    data._read = lambda split, rows, chosen: ramp.expand(len(rows), 4, 3, 40, 40)
+    data.inputs = lambda split: ramp.expand(len(data.clips(split)), 4, 3, 40, 40)
     batches = fitted(data, tmp_path)
     crops = torch.cat([inputs.flatten(0, 1) for _, inputs in batches["train"]])
     assert crops.dtype == torch.float32
@@ -258,7 +257,7 @@ def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loadin
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "settings"),
     [
         (ClipSpectrogram, {"segments": 4}),
         (SummarySpectrogram, {}),
@@ -266,8 +265,8 @@ def test_jitter_turns_mirrors_and_lights_frames_in_training_alone(corpus, loadin
         (FaceFrames, {"frames": 4, "size": 40, "crop": 36}),
     ],
 )
-def test_evidence_is_the_table_position_by_position(corpus, loading, kind, words):
-    data, table = ready(kind(corpus, **words, **loading)), corpus.cues()
+def test_cues_are_the_table_position_by_position(corpus, loading, kind, settings):
+    data, table = ready(kind(corpus, **settings, **loading)), corpus.cues()
     table = table[table.modality == ("picture" if kind is FaceFrames else "sound")]
     marked = dict.fromkeys(TRAITS, 0)
     for segment in range(data.input_shape[0]):
@@ -284,7 +283,7 @@ def test_evidence_is_the_table_position_by_position(corpus, loading, kind, words
                 ranges = []
                 for axis in axes:
                     low, high = edges[axis.name]
-                    inside = [place for place, value in enumerate(axis.values) if low <= value <= high]
+                    inside = [index for index, value in enumerate(axis.values) if low <= value <= high]
                     ranges.append(slice(inside[0], inside[-1] + 1) if inside else slice(0, 0))
                 expected[tuple(ranges)] = True
             assert np.array_equal(mask, expected)
@@ -293,7 +292,7 @@ def test_evidence_is_the_table_position_by_position(corpus, loading, kind, words
     assert all(marked[trait] for trait in audible)
 
 
-def test_without_planted_evidence_there_is_none(shelf, record, tone, loading):
+def test_without_planted_cues_there_are_none(shelf, record, tone, loading):
     data = ready(ClipSpectrogram(shelf({"val": [record("a.wav", tone(440, 0, 9))]}), **loading))
     assert data.cues("val", 0, 0) == {}
 
@@ -305,7 +304,7 @@ def test_inputs_that_are_not_normalised_are_numbers_that_a_network_takes(corpus,
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "answer"),
+    ("kind", "settings", "answer"),
     [
         (ClipSpectrogram, {"normalise": "patches", "train_segments": 1}, "alone at each position"),
         (SummarySpectrogram, {"normalise": "patches"}, "alone at each position"),
@@ -313,9 +312,9 @@ def test_inputs_that_are_not_normalised_are_numbers_that_a_network_takes(corpus,
         (FaceFrames, {"detector": "harr"}, "but got 'harr'"),
     ],
 )
-def test_words_that_cannot_be_meant_are_refused_before_the_work(corpus, loading, kind, words, answer):
+def test_settings_that_make_no_sense_are_refused_before_the_work(corpus, loading, kind, settings, answer):
     with pytest.raises(ValueError, match=answer):
-        kind(corpus, **words, **loading)
+        kind(corpus, **settings, **loading)
 
 
 def test_targets_without_labels_are_refused_before_the_work(corpus, loading):

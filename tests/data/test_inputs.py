@@ -21,28 +21,28 @@ FACES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "words", "shape", "axes"), (SOUNDS | FACES).values(), ids=SOUNDS | FACES)
-def test_shape_dtype_and_axes(shelf, record, tone, loading, kind, words, shape, axes):
+@pytest.mark.parametrize(("kind", "settings", "shape", "axes"), (SOUNDS | FACES).values(), ids=SOUNDS | FACES)
+def test_shape_dtype_and_axes(shelf, record, tone, loading, kind, settings, shape, axes):
     if kind is FaceFrames:
         clip = record("a.mp4", frames=[coloured((0.5, 0.5))] * 20)
     else:
         clip = record("a.wav", tone(440, 0, 16, rate=44_100), rate=44_100)
-    data = kind(shelf({"train": [clip]}), **words, **loading)
+    data = kind(shelf({"train": [clip]}), **settings, **loading)
     assert data.input_shape == shape
     data.prepare_data()
     data.setup()
-    sample = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert sample.inputs.shape == (1, *shape)
-    assert sample.inputs.dtype == torch.float32
-    assert sample.inputs.isfinite().all()
-    assert (sample.segments.tolist(), sample.clip.tolist()) == ([shape[0]], [0])
-    assert (sample.labels.shape, sample.labels.dtype) == ((1, 5), torch.float32)
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch.inputs.shape == (1, *shape)
+    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.isfinite().all()
+    assert (batch.segments.tolist(), batch.clip.tolist()) == ([shape[0]], [0])
+    assert (batch.labels.shape, batch.labels.dtype) == ((1, 5), torch.float32)
     for segment in range(shape[0]):
-        start, end, places = data.coordinates("train", 0, segment)
+        start, end, space = data.coordinates("train", 0, segment)
         assert 0 <= start <= end <= 15.4
-        assert [axis.name for axis in places] == axes
-        assert tuple(len(axis.values) for axis in places) == shape[2:]
-        assert all((np.diff(axis.values) > 0).all() for axis in places)
+        assert [axis.name for axis in space] == axes
+        assert tuple(len(axis.values) for axis in space) == shape[2:]
+        assert all((np.diff(axis.values) > 0).all() for axis in space)
 
 
 @pytest.mark.parametrize("kind", [ClipSpectrogram, SummarySpectrogram, LogFilterbank])
@@ -99,7 +99,7 @@ def test_the_outline_of_a_waveform_says_when_there_is_sound(shelf, record, tone,
 
 
 def coloured(coordinates, height=240, width=320):
-    """A blue patch of 20 pixels around a place, given as shares of height and width, on noise of red and green."""
+    """A blue patch of 20 pixels around a centre, given as shares of height and width, on noise of red and green."""
     frame = np.random.default_rng(0).integers(90, 110, (height, width, 3), dtype=np.uint8)
     frame[..., 2] = 0
     row, column = round(coordinates[0] * height), round(coordinates[1] * width)
@@ -115,9 +115,9 @@ def test_a_patch_of_colour_is_where_the_axes_say(shelf, record, loading, detecto
     data = FaceFrames(shelf({"val": [clip]}), frames=2, size=96, crop=crop, detector=detector, **loading)
     data.prepare_data()
     data.setup()
-    sample = data.fetch("val", [0])
-    assert (sample.inputs.dtype, sample.inputs.shape) == (torch.uint8, (1, 2, 3, 96, 96))
-    seen = data.crop(sample).inputs[0, 1].float()
+    batch = data.fetch("val", [0])
+    assert (batch.inputs.dtype, batch.inputs.shape) == (torch.uint8, (1, 2, 3, 96, 96))
+    seen = data.crop(batch).inputs[0, 1].float()
     blue = (seen[2] - seen[0]).numpy() > 100
     rows, columns = (axis.values for axis in data.coordinates("val", 0, 1).axes)
     assert rows[blue.any(1)].mean() == pytest.approx(coordinates[0], abs=0.01)

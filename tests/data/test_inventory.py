@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from personality.data import ClipSpectrogram, FaceFrames
-from personality.data.inventory import inventory, inventory_text, mend
+from personality.data.inventory import inventory, inventory_text, repair
 from personality.features.media import read_waveform
 
 
@@ -55,7 +55,7 @@ def test_what_failed_is_computed_anew_only_when_it_gets_another_try(shelf, recor
         busy.setattr("personality.features.media.read_waveform", too_busy)
         data.prepare_data()
     assert inventory(data)["reason"].tolist() == ["", "TimeoutError: too busy"]
-    assert mend(data, retry) == []
+    assert repair(data, retry) == []
     assert inventory(data)["state"].tolist() == ["done", "missing" if retry else "failed"]
     data.prepare_data()
     assert inventory(data)["state"].tolist() == ["done", "done" if retry else "failed"]
@@ -63,12 +63,12 @@ def test_what_failed_is_computed_anew_only_when_it_gets_another_try(shelf, recor
 
 def test_damaged_features_are_forgotten_and_computed_anew(shelf, record, tone, loading):
     data = ClipSpectrogram(shelf({"val": [record(f"{name}.wav", tone(440, 0, 9)) for name in "ab"]}), **loading)
-    assert mend(data) == []
+    assert repair(data) == []
     data.prepare_data()
     path = data.open("val").folder / "inputs.npy"
     before = path.read_bytes()
     path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    assert mend(data) == ["b.wav"]
+    assert repair(data) == ["b.wav"]
     assert inventory(data)["state"].tolist() == ["done", "missing"]
     data.prepare_data()
     assert path.read_bytes() == before

@@ -85,20 +85,20 @@ def test_what_cannot_be_normalised_so_is_refused(shelf):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("settings", "message"),
     [
         ({"batch_size": 0}, "Got batch_size 0: expected at least 1"),
         ({"train_segments": 0}, "Got train_segments 0: expected at least 1"),
         ({"segments": 0}, "Got segments 0: expected at least 1"),
     ],
 )
-def test_numbers_below_1_are_refused(shelf, words, message):
+def test_numbers_below_1_are_refused(shelf, settings, message):
     with pytest.raises(ValueError, match=message):
-        ClipSpectrogram(shelf({}), **words)
+        ClipSpectrogram(shelf({}), **settings)
 
 
 def test_a_crop_larger_than_its_frame_is_refused(shelf):
     with pytest.raises(ValueError, match=r"Got a crop of 64 pixels from frames of 48: expected no more"):
         FaceFrames(shelf({}), size=48, crop=64)
-    with pytest.raises(ValueError, match=r"Got a augment but no crop"):
+    with pytest.raises(ValueError, match=r"Got augment 0\.1 without a crop"):
         FaceFrames(shelf({}), size=48, augment=0.1)

@@ -7,13 +7,13 @@ from personality.traits import TRAITS
 
 def labelled(sources: range, seed: int) -> pd.DataFrame:
     """One to four clips a source, whose labels agree more within a source than between sources."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     names, rows = [], []
     for source in sources:
         person = np.random.default_rng(source).normal(0.5, 0.12, 5)
-        for clip in range(random.integers(1, 5)):
+        for clip in range(rng.integers(1, 5)):
             names.append(f"-source{source:04d}.{clip + 10 * seed:03d}.mp4")
-            rows.append(np.clip(person + random.normal(0, 0.08, 5), 0, 1))
+            rows.append(np.clip(person + rng.normal(0, 0.08, 5), 0, 1))
     return pd.DataFrame(rows, index=pd.Index(names, name="clip"), columns=TRAITS)
 
 

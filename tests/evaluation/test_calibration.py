@@ -1,4 +1,4 @@
-"""Calibration against SciPy's regression, and what rescaling mends."""
+"""Calibration against SciPy's regression, and rescaling."""
 
 import numpy as np
 import pytest
@@ -11,29 +11,29 @@ from personality.traits import TRAITS
 SCORES = list(TRAITS)
 
 
-def test_line_deviation_and_bias_are_those_of_scipy(predictions):
-    found = calibration(predictions, resamples=50).set_index(["measure", "target"]).value
+def test_line_std_ratio_and_bias_are_those_of_scipy(predictions):
+    found = calibration(predictions, resamples=50).set_index(["metric", "target"]).value
     for trait in TRAITS:
         scores, labels = predictions[trait], predictions[f"{trait}_label"]
         line = stats.linregress(scores, labels)
         assert found["slope", trait] == pytest.approx(line.slope, abs=1e-9)
         assert found["intercept", trait] == pytest.approx(line.intercept, abs=1e-9)
-        assert found["deviation", trait] == pytest.approx(np.std(scores) / np.std(labels), abs=1e-9)
+        assert found["std_ratio", trait] == pytest.approx(np.std(scores) / np.std(labels), abs=1e-9)
         assert found["bias", trait] == pytest.approx(scores.mean() - labels.mean(), abs=1e-12)
 
 
-def test_timid_scores_are_known_by_slope_and_deviation(predictions):
-    timid = predictions.copy()
-    timid[SCORES] = 0.5 + 0.4 * (labels_of(predictions) - 0.5)
-    found = calibration(timid, resamples=50).set_index(["measure", "target"])
+def test_scores_near_their_mean_have_a_steep_slope_and_a_small_std_ratio(predictions):
+    flat = predictions.copy()
+    flat[SCORES] = 0.5 + 0.4 * (labels_of(predictions) - 0.5)
+    found = calibration(flat, resamples=50).set_index(["metric", "target"])
     np.testing.assert_allclose(found.loc["slope", ["value", "low", "high"]], 2.5)
-    np.testing.assert_allclose(found.loc["deviation", ["value", "low", "high"]], 0.4)
-    np.testing.assert_allclose(rescale(timid, timid)[SCORES], labels_of(predictions))
+    np.testing.assert_allclose(found.loc["std_ratio", ["value", "low", "high"]], 0.4)
+    np.testing.assert_allclose(rescale(flat, flat)[SCORES], labels_of(predictions))
 
 
-def test_rescaled_scores_have_slope_one_and_no_bias_where_they_learnt_it(predictions):
+def test_rescaled_scores_have_slope_one_and_no_bias_on_the_validation_clips(predictions):
     rescaled = rescale(predictions.assign(openness_std=0.1), predictions)
-    found = calibration(rescaled, resamples=50).set_index(["measure", "target"]).value
+    found = calibration(rescaled, resamples=50).set_index(["metric", "target"]).value
     np.testing.assert_allclose(found["slope"], 1)
     np.testing.assert_allclose(found["bias"], 0, atol=1e-12)
     slope = stats.linregress(predictions.openness, predictions.openness_label).slope
@@ -51,10 +51,10 @@ def test_rescaling_learns_from_validation_clips_alone(predictions):
 
 def test_constant_scores_have_no_slope_and_cannot_be_rescaled(predictions):
     constant = predictions.assign(openness=0.5)
-    found = calibration(constant, resamples=50).set_index(["measure", "target"]).value
+    found = calibration(constant, resamples=50).set_index(["metric", "target"]).value
     assert np.isnan(found["slope", "openness"])
-    assert found["deviation", "openness"] == 0
+    assert found["std_ratio", "openness"] == 0
     with pytest.raises(
-        ValueError, match=r"cannot tell how to rescale openness. Expected labels for it, and scores that"
+        ValueError, match=r"rescale openness. Expected labels for it .* give the validation predictions"
     ):
         rescale(predictions, constant)

@@ -1,4 +1,4 @@
-"""`python -m personality.evaluation`, as a user types it."""
+"""`python -m personality.evaluation` from the command line."""
 
 import pickle
 import subprocess
@@ -29,14 +29,16 @@ def folder(tmp_path, predictions, train, monkeypatch):
     return tmp_path
 
 
-def test_a_file_alone_is_measured(folder, capsys):
+def test_a_file_alone_is_evaluated(folder, capsys):
     assert main(["a.csv", "--csv", "numbers.csv"]) == 0
     text = capsys.readouterr().out
-    for word in ("All clips: over", "New sources: over", "mean predictor", "source lookup", "95 % from", "slope"):
-        assert word in text
+    for part in ("All clips: ", "New sources: ", "mean predictor", "source lookup", "95 % from", "slope"):
+        assert part in text
     numbers = pd.read_csv("numbers.csv")
-    assert {"over", "clips", "labelled", "sources", "row", "measure", "target", "value", "low", "high"} == set(numbers)
-    assert {"accuracy", "skill", "slope"} <= set(numbers.measure)
+    assert {"subset", "clips", "labelled", "sources", "predictor", "metric", "target", "value", "low", "high"} == set(
+        numbers
+    )
+    assert {"accuracy", "skill", "slope"} <= set(numbers.metric)
 
 
 def test_labels_and_training_labels_from_other_files(folder, capsys, tmp_path):
@@ -44,7 +46,7 @@ def test_labels_and_training_labels_from_other_files(folder, capsys, tmp_path):
     assert main(["b.csv", "--labels", "labels.csv"]) == 0
     assert "Without training labels (--train FILE)" in capsys.readouterr().out
     assert main(["evaluate", "b.csv", "--labels", "labels.csv", "--train", "elsewhere.csv"]) == 0
-    assert "New sources: over" in capsys.readouterr().out
+    assert "New sources: " in capsys.readouterr().out
 
 
 def numbers_of(arguments):
@@ -66,7 +68,7 @@ def test_labels_and_training_labels_as_pickles(folder, predictions, train):
     assert main(["calibrate", "b.csv", *validation, "-o", "d.csv"]) == 0
 
 
-FOREIGN = {
+LAYOUTS = {
     "FSTC": (["pred_O", "pred_C", "pred_E", "pred_A", "pred_N"], "sample_id", {}),
     "letters": (list("OCEAN"), "clip", {"sep": "\t", "encoding": "utf-16"}),
     "OCEAN-AI": (["Openness", "Conscientiousness", "Extraversion", "Agreeableness", "Non-Neuroticism"], "Path", {}),
@@ -79,10 +81,10 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_predictions_that_others_publish(folder, predictions, kind):
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_published_layouts_of_predictions(folder, predictions, kind):
     expected = numbers_of(["b.csv", "--labels", "labels.csv"])
-    columns, key, layout = FOREIGN[kind]
+    columns, key, layout = LAYOUTS[kind]
     table = pd.read_csv("b.csv", index_col="clip")[SCORES].set_axis(columns, axis=1)
     table = table.rename(index=lambda clip: clip.removesuffix(".mp4")).sample(frac=1, random_state=0)[columns[::-1]]
     table.to_csv("foreign.csv", index_label=key, **layout)
@@ -102,16 +104,17 @@ def trait_files(folder, predictions, name="test_predictions_{number}.csv"):
 
 def test_trait_files_without_names_have_the_same_values_and_no_intervals(folder, predictions, capsys):
     trait_files(folder / "published", predictions)
-    keys = ["row", "measure", "target"]
+    keys = ["predictor", "metric", "target"]
     named, found = (
-        table[table.over == "all clips"].set_index(keys) for table in (numbers_of(["a.csv"]), numbers_of(["published"]))
+        table[table.subset == "all clips"].set_index(keys)
+        for table in (numbers_of(["a.csv"]), numbers_of(["published"]))
     )
-    assert set(found.index.get_level_values("row")) == {"mean predictor", "median predictor", "model"}
+    assert set(found.index.get_level_values("predictor")) == {"mean predictor", "median predictor", "model"}
     np.testing.assert_allclose(found.value, named.value[found.index], rtol=1e-4, atol=1e-6)
     assert named.loc["model"].low.notna().any()
     assert found[["low", "high"]].isna().all(axis=None)
     assert (found.sources.dropna() == 0).all()
-    assert set(pd.read_csv("numbers.csv").over) == {"all clips"}
+    assert set(pd.read_csv("numbers.csv").subset) == {"all clips"}
     capsys.readouterr()
     assert main(["published"]) == 0
     text = capsys.readouterr().out
@@ -125,7 +128,7 @@ def test_trait_files_get_the_names_of_the_clips_with_the_same_labels(folder, pre
     trait_files(folder / "published", predictions)
     expected = numbers_of(["a.csv", "--labels", "labels.csv"])
     found = numbers_of(["published", "--labels", "labels.csv"])
-    assert "new sources" in set(found.over)
+    assert "new sources" in set(found.subset)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -146,9 +149,9 @@ def test_missing_clips(folder, capsys):
     text = capsys.readouterr().out
     assert "Labelled but not scored: 5 clips" in text
     clips = len(pd.read_csv("b.csv"))
-    assert f"over {clips - 5} of {clips} clips" in text
+    assert f": {clips - 5} of {clips} clips" in text
     assert main(["short.csv", "--labels", "labels.csv", "--count-missing"]) == 0
-    assert f"over {clips} clips" in capsys.readouterr().out
+    assert f": {clips} clips" in capsys.readouterr().out
 
 
 def test_groups(folder, capsys, predictions):
@@ -159,7 +162,7 @@ def test_groups(folder, capsys, predictions):
     assert "By gender" in text
     assert "female (" in text
     assert "largest gap" in text
-    assert "gender" in set(pd.read_csv("numbers.csv").over)
+    assert {"female", "male", "largest gap"} <= set(pd.read_csv("numbers.csv").query("attribute == 'gender'").subset)
 
 
 def test_compare(folder, capsys):
@@ -167,7 +170,7 @@ def test_compare(folder, capsys):
     text = capsys.readouterr().out
     assert "first   a.csv\nsecond  b.csv" in text
     assert "second - first" in text
-    assert "second - first" in set(pd.read_csv("numbers.csv").row)
+    assert "second - first" in set(pd.read_csv("numbers.csv").predictor)
 
 
 def test_fuse(folder, capsys, predictions):
@@ -190,20 +193,20 @@ def test_calibrate(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["nowhere.csv"], "nowhere.csv does not exist."),
         (["b.csv"], "b.csv: These predictions have no openness_label"),
-        (["compare", "a.csv", "b.csv"], "joined by --labels FILE"),
-        (["calibrate", "a.csv", "--validation", "b.csv", "-o", "c.csv"], "joined by --validation-labels FILE"),
+        (["compare", "a.csv", "b.csv"], "add --labels FILE"),
+        (["calibrate", "a.csv", "--validation", "b.csv", "-o", "c.csv"], "add --validation-labels FILE"),
         (["fuse", "a.csv", "b.csv", "--learn", "a.csv", "-o", "c.csv"], "Got 1 validation files for 2 files to fuse."),
         (["a.csv", "--csv", "no/such/folder.csv"], "no/such"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_paragraph(folder, capsys, arguments, said):
+def test_an_error_is_one_paragraph_without_a_traceback(folder, capsys, arguments, expected):
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert expected in error
     assert error.count("\n") == 1
     assert "Traceback" not in error
 
@@ -212,8 +215,8 @@ def test_help_shows_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for word in ("compare A.csv B.csv", "plot A.csv B.csv -o C.png", "fuse A.csv B.csv -o C.csv", "calibrate A.csv"):
-        assert word in shown
+    for command in ("compare A.csv B.csv", "plot A.csv B.csv -o C.png", "fuse A.csv B.csv -o C.csv", "calibrate A.csv"):
+        assert command in shown
     assert "--groups people.csv" in shown
 
 

@@ -1,4 +1,4 @@
-"""Groups: how they are read, that each is measured by itself, and the largest gap."""
+"""Groups: reading them, the metrics of each, and the largest gap."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def test_table_of_the_data_set(tmp_path):
     pd.testing.assert_frame_equal(read_groups(path), expected, check_dtype=False, check_index_type=False)
 
 
-def test_table_by_source_with_words_and_years(tmp_path):
+def test_table_by_source_with_names_and_years(tmp_path):
     path = tmp_path / "people.csv"
     path.write_text("source,Age,Gender\na,29,female\nb,30.5,male\nc,,male\n", encoding="utf-8")
     groups = read_groups(path)
@@ -50,16 +50,18 @@ def test_tables_without_a_group_or_with_a_clip_twice(tmp_path):
         read_groups(path)
 
 
-def test_every_group_is_measured_as_if_alone(predictions, train, groups):
+def test_a_group_has_the_metrics_of_its_clips_alone(predictions, train, groups):
     found = fairness(predictions, groups, train, resamples=50)
     for gender in ("female", "male"):
         clips = groups.index[groups.gender == gender]
         alone = evaluate(predictions.loc[clips], train, resamples=50)
-        alone = alone[(alone.over == "all clips") & (alone.row == "model")].set_index(["measure", "target"]).value
-        of_group = found[(found.over == "gender") & (found.row == gender) & (found.measure != "bias")]
+        alone = (
+            alone[(alone.subset == "all clips") & (alone.predictor == "model")].set_index(["metric", "target"]).value
+        )
+        of_group = found[(found.attribute == "gender") & (found.subset == gender) & (found.metric != "bias")]
         assert (of_group.clips == len(clips)).all()
         assert (of_group.sources == len({source_id(clip) for clip in clips})).all()
-        pd.testing.assert_series_equal(of_group.set_index(["measure", "target"]).value, alone, rtol=1e-9)
+        pd.testing.assert_series_equal(of_group.set_index(["metric", "target"]).value, alone, rtol=1e-9)
 
 
 def test_largest_gap_is_between_the_best_and_the_worst_group(predictions, train, groups):
@@ -67,13 +69,13 @@ def test_largest_gap_is_between_the_best_and_the_worst_group(predictions, train,
     unfair = predictions.copy()
     unfair.loc[old, SCORES] += 0.2
     found = fairness(unfair, groups, train, resamples=200)
-    of_age = found[(found.over == "age") & (found.target == "mean")]
-    for measure, part in of_age.groupby("measure"):
-        values = part[part.row != "largest gap"].set_index("row").value
-        gap = part[part.row == "largest gap"].iloc[0]
+    of_age = found[(found.attribute == "age") & (found.target == "mean")]
+    for metric, part in of_age.groupby("metric"):
+        values = part[part.subset != "largest gap"].set_index("subset").value
+        gap = part[part.subset == "largest gap"].iloc[0]
         assert gap.value == pytest.approx(values.max() - values.min())
         assert gap.pair == f"{values.idxmax()} - {values.idxmin()}"
-        if measure in ("accuracy", "bias"):
+        if metric in ("accuracy", "bias"):
             assert gap.low > 0
             assert "old" in gap.pair
     assert "The largest gap in mean accuracy is " in fairness_text(found)
@@ -88,14 +90,12 @@ def test_groups_by_source(predictions, train, groups):
 def test_a_group_of_few_sources_is_shown_but_not_compared(predictions, train, groups):
     few = groups.assign(gender=groups.gender.where(groups.index != groups.index[0], "other"))
     found = fairness(predictions, few, train, resamples=20)
-    other = found[found.row == "other"]
+    other = found[found.subset == "other"]
     assert (other.clips == 1).all()
     assert other[["low", "high"]].isna().all(axis=None)
-    assert not found[found.row == "largest gap"].pair.str.contains("other").any()
+    assert not found[found.subset == "largest gap"].pair.str.contains("other").any()
 
 
 def test_groups_of_other_clips(predictions, train, groups):
-    with pytest.raises(
-        ValueError, match=r"The table of groups knows none of the \d+ measured clips: it names x-source"
-    ):
+    with pytest.raises(ValueError, match=r"The table of groups has none of the \d+ evaluated clips: it names x-source"):
         fairness(predictions, groups.rename(index=lambda clip: f"x{clip}"), train)

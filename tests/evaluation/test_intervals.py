@@ -1,4 +1,4 @@
-"""The bootstrap against a slow loop, against theory, and against a clock."""
+"""The bootstrap against a slow loop, theory and a time limit."""
 
 import time
 
@@ -8,15 +8,15 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from personality.evaluation.intervals import estimates, resampled, sums_of
-from personality.evaluation.metrics import measures
+from personality.evaluation.intervals import estimates, predictor_sums, resample
+from personality.evaluation.metrics import compute_metrics
 from personality.evaluation.predictions import labels_of
 from personality.traits import TRAITS, source_id
 
 
 def test_resamples_equal_those_of_a_slow_loop(predictions):
     labels = labels_of(predictions)
-    sums, mean = sums_of([predictions], labels, labels), torch.tensor(labels.mean().to_numpy())
+    sums, mean = predictor_sums([predictions], labels, labels), torch.tensor(labels.mean().to_numpy())
     result = estimates(sums, labels.index.tolist(), ["model"], TRAITS, resamples=40)
 
     sources = np.array([source_id(clip) for clip in labels.index])
@@ -26,22 +26,22 @@ def test_resamples_equal_those_of_a_slow_loop(predictions):
     for times in drawn:
         rows = np.concatenate([np.flatnonzero(sources == name) for name in np.repeat(names, times)])
         scores, truth = (torch.tensor(table.to_numpy()[rows]) for table in (predictions[list(TRAITS)], labels))
-        values.append(measures(scores, truth, mean))
+        values.append(compute_metrics(scores, truth, mean))
     for line in result[result.target != "mean"].itertuples():
-        of_loop = [float(value[line.measure][TRAITS.index(line.target)]) for value in values]
+        of_loop = [float(value[line.metric][TRAITS.index(line.target)]) for value in values]
         assert (line.low, line.high) == pytest.approx(np.quantile(of_loop, [0.025, 0.975]), abs=1e-9)
     of_loop = [float(value["r2"].mean()) for value in values]
-    mean_r2 = result[(result.measure == "r2") & (result.target == "mean")].iloc[0]
+    mean_r2 = result[(result.metric == "r2") & (result.target == "mean")].iloc[0]
     assert mean_r2.value == pytest.approx(r2_score(labels, predictions[list(TRAITS)]), abs=1e-9)
     assert (mean_r2.low, mean_r2.high) == pytest.approx(np.quantile(of_loop, [0.025, 0.975]), abs=1e-9)
 
 
 def accuracy_interval(errors, clips, resamples=4000):
-    """The interval of a mean error, as wide as it is for scores that miss their labels by `errors`."""
+    """Accuracy and its interval for scores that differ from their labels by `errors`."""
     labels = pd.DataFrame({"openness": np.full(len(errors), 0.5)}, index=clips)
-    sums = sums_of([labels + errors[:, None]], labels, None)
+    sums = predictor_sums([labels + errors[:, None]], labels, None)
     result = estimates(sums, clips, ["model"], ["openness"], resamples=resamples)
-    return result[(result.measure == "accuracy") & (result.target == "mean")].iloc[0]
+    return result[(result.metric == "accuracy") & (result.target == "mean")].iloc[0]
 
 
 def test_interval_is_that_of_the_normal_law_for_clips_of_different_sources():
@@ -63,7 +63,7 @@ def test_copies_of_a_clip_make_no_interval_narrower():
     assert (alone.high - alone.low) / (blind.high - blind.low) == pytest.approx(2, abs=0.15)
 
 
-def test_one_source_tells_nothing_of_others():
+def test_one_source_has_no_interval():
     line = accuracy_interval(np.array([0.1, 0.2, 0.3]), ["a.000.mp4", "a.001.mp4", "a.002.mp4"])
     assert line.value == pytest.approx(0.8)
     assert np.isnan(line.low)
@@ -73,10 +73,10 @@ def test_one_source_tells_nothing_of_others():
 def test_undefined_number_has_no_interval(predictions):
     labels = labels_of(predictions)
     constant = predictions.assign(openness=0.5)
-    result = estimates(sums_of([constant], labels, None), labels.index.tolist(), ["model"], TRAITS, resamples=20)
+    result = estimates(predictor_sums([constant], labels, None), labels.index.tolist(), ["model"], TRAITS, resamples=20)
     undefined = result[result[["value", "low", "high"]].isna().any(axis=1)]
     assert undefined[["value", "low", "high"]].isna().all(axis=None)
-    assert set(zip(undefined.measure, undefined.target, strict=True)) == {
+    assert set(zip(undefined.metric, undefined.target, strict=True)) == {
         ("pcc", "openness"),
         ("pcc", "mean"),
         *(("skill", target) for target in ("mean", *TRAITS)),
@@ -85,14 +85,14 @@ def test_undefined_number_has_no_interval(predictions):
 
 def test_same_seed_same_draws():
     sums, clips = torch.rand(30, 2), [f"s{clip // 2}.000.mp4" for clip in range(30)]
-    torch.testing.assert_close(resampled(sums, clips), resampled(sums, clips), rtol=0, atol=0)
-    assert not torch.equal(resampled(sums, clips), resampled(sums, clips, seed=1))
+    torch.testing.assert_close(resample(sums, clips), resample(sums, clips), rtol=0, atol=0)
+    assert not torch.equal(resample(sums, clips), resample(sums, clips, seed=1))
 
 
 def test_two_thousand_resamples_of_two_thousand_clips_take_less_than_five_seconds():
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     clips = [f"s{clip % 1200}.{clip // 1200:03d}.mp4" for clip in range(2000)]
-    labels = pd.DataFrame(random.random((2000, 5)), index=clips, columns=TRAITS)
+    labels = pd.DataFrame(rng.random((2000, 5)), index=clips, columns=TRAITS)
     start = time.perf_counter()
-    estimates(sums_of([labels / 2] * 4, labels, labels), clips, ["a", "b", "c", "d"], TRAITS, resamples=2000)
+    estimates(predictor_sums([labels / 2] * 4, labels, labels), clips, ["a", "b", "c", "d"], TRAITS, resamples=2000)
     assert time.perf_counter() - start < 5

@@ -1,10 +1,10 @@
-"""Files of predictions: ours and foreign ones, and every way in which they can be wrong."""
+"""Files of predictions: those of this package and of others, and every error in them."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from personality.evaluation import read_predictions, read_traits, write_predictions
+from personality.evaluation import read_predictions, read_trait_labels, write_predictions
 from personality.evaluation.predictions import targets_of
 from personality.traits import TRAITS
 
@@ -19,13 +19,13 @@ def written(folder, text):
     return path
 
 
-def refusal(path, labels=None):
-    """What the reader says: one paragraph that names the file."""
-    with pytest.raises(ValueError, match=path.name) as refused:
+def error_of(path, labels=None):
+    """Return the error of the reader: one paragraph that names the file."""
+    with pytest.raises(ValueError, match=path.name) as raised:
         read_predictions(path, labels)
-    assert "\n" not in str(refused.value)
-    assert "Expected" in str(refused.value)
-    return str(refused.value)
+    assert "\n" not in str(raised.value)
+    assert "Expected" in str(raised.value)
+    return str(raised.value)
 
 
 def test_what_is_written_is_read_again(tmp_path, predictions):
@@ -56,7 +56,7 @@ def test_layout_of_the_challenge(tmp_path, separator):
     expected = pd.DataFrame(
         [[0.1, 0.2, 0.3, 0.4, 0.5]], index=pd.Index(["-Ab_x9-7kQw.003.mp4"], name="clip"), columns=TRAITS
     )
-    for read in (read_predictions, read_traits):
+    for read in (read_predictions, read_trait_labels):
         pd.testing.assert_frame_equal(read(path), expected, check_index_type=False)
 
 
@@ -70,7 +70,7 @@ def test_labels_from_a_file_of_their_own_replace_those_in_the_file(tmp_path, pre
     other = predictions.iloc[2:].filter(like="_label").rename(columns=lambda name: name.removesuffix("_label")) / 2
     other.loc["unseen.000.mp4"] = 0.5
     other.to_csv(tmp_path / "labels.csv")
-    joined = read_predictions(tmp_path / "predictions.csv", read_traits(tmp_path / "labels.csv"))
+    joined = read_predictions(tmp_path / "predictions.csv", read_trait_labels(tmp_path / "labels.csv"))
     assert len(joined) == len(predictions) + 1
     assert joined.loc["unseen.000.mp4", SCORES].isna().all()
     assert joined.loc[predictions.index[:2], "openness_label"].isna().all()
@@ -82,7 +82,7 @@ def test_labels_from_a_file_of_their_own_replace_those_in_the_file(tmp_path, pre
 
 def test_labels_of_a_file_of_predictions_are_its_labels_not_its_scores(tmp_path, predictions):
     write_predictions(tmp_path / "predictions.csv", predictions)
-    labels = read_traits(tmp_path / "predictions.csv")
+    labels = read_trait_labels(tmp_path / "predictions.csv")
     np.testing.assert_allclose(labels["openness"], predictions["openness_label"], rtol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_clips_with_and_without_mp4_are_the_same(tmp_path, scored, labelled):
     )
     labels.write_text(HEADER + LINE.replace("a.000.mp4", labelled.format("a.000")))
     in_memory = pd.DataFrame([[0.5] * 5], index=[labelled.format("a.000")], columns=TRAITS)
-    for truth in (read_traits(labels), in_memory):
+    for truth in (read_trait_labels(labels), in_memory):
         joined = read_predictions(path, truth)
         assert joined.index.tolist() == ["a.000.mp4"]
         assert joined.notna().all(axis=None)
@@ -104,60 +104,60 @@ def test_clips_with_and_without_mp4_are_the_same(tmp_path, scored, labelled):
 def test_predictions_are_not_taken_for_labels(tmp_path):
     path = written(tmp_path, "clip,pred_O,pred_C,pred_E,pred_A,pred_N\n" + LINE)
     with pytest.raises(ValueError, match=r"foreign.csv has predictions \(pred_O, .*Expected labels; name"):
-        read_traits(path)
+        read_trait_labels(path)
 
 
 def test_doubled_clips(tmp_path):
     path = written(tmp_path, HEADER + LINE + "b.000.mp4,0,0,0,0,0\n" + LINE.replace("a.000.mp4", "folder/a.000"))
-    assert "more than one line for 1 clip (a.000.mp4)" in refusal(path)
+    assert "more than one line for 1 clip (a.000.mp4)" in error_of(path)
 
 
 def test_clips_of_another_split(tmp_path, train):
     path = written(tmp_path, HEADER + LINE)
-    assert "names clips like a.000.mp4, the labels clips like -source0000.010.mp4" in refusal(path, train)
+    assert "names clips like a.000.mp4, the labels clips like -source0000.010.mp4" in error_of(path, train)
 
 
 def test_scores_for_some_traits_only(tmp_path):
     path = written(tmp_path, HEADER + LINE + "b.000.mp4,0.1,nan,0.3,0.4,0.5\n")
-    assert "a score for some traits and none for others in 1 clip (b.000.mp4)" in refusal(path)
+    assert "a score for some traits and none for others in 1 clip (b.000.mp4)" in error_of(path)
 
 
 def test_no_score_at_all(tmp_path):
-    assert "no score in any of its 1 lines" in refusal(written(tmp_path, HEADER + "a.000.mp4,,,,,\n"))
+    assert "no score in any of its 1 lines" in error_of(written(tmp_path, HEADER + "a.000.mp4,,,,,\n"))
 
 
 @pytest.mark.parametrize("cell", ["high", "0,5,1", "inf"])
 def test_cells_that_are_no_number(tmp_path, cell):
     path = written(tmp_path, (HEADER + LINE).replace(",", ";").replace("0.3", cell))
-    assert f"says {cell!r} for extraversion of a.000.mp4" in refusal(path)
+    assert f"has {cell!r} for extraversion of a.000.mp4" in error_of(path)
 
 
 def test_labels_on_another_scale(tmp_path):
     path = written(tmp_path, HEADER + LINE.replace("0.5", "5"))
     with pytest.raises(ValueError, match="labels outside \\[0, 1\\] in 1 clip"):
-        read_traits(path)
+        read_trait_labels(path)
     header = HEADER.strip() + "," + ",".join(f"{trait}_label" for trait in TRAITS) + "\n"
-    assert "labels outside [0, 1]" in refusal(written(tmp_path, header + LINE.strip() + ",0,0,0,0,-1\n"))
+    assert "labels outside [0, 1]" in error_of(written(tmp_path, header + LINE.strip() + ",0,0,0,0,-1\n"))
 
 
 def test_missing_trait(tmp_path):
-    assert "has no column neuroticism, but clip, openness" in refusal(
+    assert "has no column neuroticism, but clip, openness" in error_of(
         written(tmp_path, "clip," + ",".join(TRAITS[:4]) + "\n" + LINE.replace(",0.5", ""))
     )
 
 
 def test_trait_in_a_spelling_that_is_not_known(tmp_path):
     path = written(tmp_path, HEADER.replace("openness", "opennes") + LINE)
-    assert "rename opennes, if that is what it is" in refusal(path)
+    assert "rename opennes, if that is what it is" in error_of(path)
 
 
 def test_trait_twice(tmp_path):
     path = written(tmp_path, HEADER.strip() + ",ValueOpenness\n" + LINE.strip() + ",0.1\n")
-    assert "two columns of openness: openness, ValueOpenness." in refusal(path)
+    assert "two columns of openness: openness, ValueOpenness." in error_of(path)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "is no csv file"),
         (LINE, "Expected a first line that names every column"),
@@ -168,7 +168,7 @@ def test_trait_twice(tmp_path):
         (HEADER.replace("clip", "person") + LINE, "one of them clip"),
         (HEADER + LINE.strip() + ",0.6\n", "Expected a first line that names every column"),
         (HEADER + LINE + LINE.strip() + ",0.6\n", "is no csv file"),
-        (HEADER + LINE + LINE.removeprefix("a.000.mp4"), "does not name the clip of line 3"),
+        (HEADER + LINE + LINE.removeprefix("a.000.mp4"), "has no clip in line 3"),
     ],
     ids=[
         "empty",
@@ -183,14 +183,14 @@ def test_trait_twice(tmp_path):
         "blank name",
     ],
 )
-def test_files_that_are_no_tables(tmp_path, text, said):
-    assert said in refusal(written(tmp_path, text))
+def test_files_that_are_no_tables(tmp_path, text, expected):
+    assert expected in error_of(written(tmp_path, text))
 
 
 def test_files_that_are_not_text_or_not_there(tmp_path):
     path = tmp_path / "foreign.csv"
     path.write_bytes(b"\x89PNG\xff\xfe\x00")
-    assert "is no csv file" in refusal(path)
+    assert "is no csv file" in error_of(path)
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv does not exist. Expected a csv file"):
         read_predictions(tmp_path / "nowhere.csv")
 

@@ -106,6 +106,11 @@ def test_maps_equal_those_of_torchcam(theirs, build, shape):
     extractor.remove_hooks()
 
 
+def lowest(batch):
+    """A baseline other than zeros."""
+    return batch.amin(tuple(range(1, batch.ndim)), keepdim=True).expand_as(batch).contiguous()
+
+
 def logits(model):
     """The score before the last activation, as other libraries can be asked for it."""
     return torch.nn.Sequential(model.backbone, model.head.pool, model.head.linear).eval()
@@ -121,7 +126,7 @@ def test_maps_equal_those_of_captum(build, shape):
     for trait in range(5):
         ours = cam.hirescam(model, batch).maps[:, trait]
         theirs = products.attribute(batch, target=trait).sum(1) * ours[0].numel()
-        assert torch.allclose(ours, theirs, atol=1e-10)
+        assert torch.allclose(ours, theirs, atol=1e-10) == (build is not DAN)  # whose lengths HiResCAM holds constant
         ours = cam.grad_cam(model, batch).maps[:, trait]
         theirs = weighted.attribute(batch, target=trait)[:, 0] * ours[0].numel()
         assert torch.allclose(ours, theirs, atol=1e-10)
@@ -138,16 +143,17 @@ def test_occlusion_equals_that_of_captum(shape, window, stride):
     strides = (shape[1], *[stride * window if one else stride] * (len(shape) - 2))
     theirs = captum.attr.Occlusion(logits(model))
     for trait in (0, 3):
-        ours = cam.occlusion(model, batch, window, stride).maps[:, trait]
-        baselines = cam.baseline(batch).contiguous()
-        expected = theirs.attribute(batch, windows, target=trait, strides=strides, baselines=baselines)[:, 0]
+        ours = cam.occlusion(model, batch, window, stride, baseline=lowest).maps[:, trait]
+        expected = theirs.attribute(batch, windows, target=trait, strides=strides, baselines=lowest(batch))[:, 0]
         assert torch.allclose(ours, expected.double(), atol=1e-6, rtol=1e-5)  # theirs is float32
 
 
-def test_occlusion_asks_nothing_of_a_model_and_nothing_of_the_batch():
+def test_occlusion_depends_neither_on_the_layers_nor_on_the_batch():
     model = randomised(CamCNN(SPECTROGRAM, width=0.05)).eval()
     whole = cam.occlusion(model, inputs(SPECTROGRAM))
-    blind = cam.occlusion(logits(model), inputs(SPECTROGRAM), batch=1)
+    opaque = torch.nn.Module()
+    opaque.backbone, opaque.head = logits(model), torch.nn.Sequential(*[torch.nn.Identity()] * 3)
+    blind = cam.occlusion(opaque, inputs(SPECTROGRAM), batch=1)
     assert torch.allclose(whole.maps, blind.maps, atol=1e-12)
     assert torch.allclose(cam.occlusion(model, inputs(SPECTROGRAM)[1:2]).maps[0], whole.maps[1], atol=1e-12)
 
@@ -164,7 +170,7 @@ def test_earlier_maps_are_finer_and_of_the_same_score(method, build):
         method(model, inputs(SPECTROGRAM), earlier=4)
 
 
-@pytest.mark.parametrize("build", [CamCNN, DAN, RegularCNN])
+@pytest.mark.parametrize("build", [CamCNN, RegularCNN])
 def test_earlier_maps_equal_those_of_captum(build):
     model = randomised(build(SPECTROGRAM, width=0.05)).eval()
     batch = inputs(SPECTROGRAM)
@@ -193,6 +199,7 @@ def test_a_model_is_left_as_it_was(method):
     assert not torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled()
     assert model.training
+    assert all(module.training for module in model.modules() if module is not model.backbone.conv2)
     assert not model.backbone.conv2.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(random, torch.get_rng_state())

@@ -1,4 +1,4 @@
-"""Measures of maps tell those that know from those that do not, on models whose truth is known."""
+"""Measures separate faithful maps from others, on models whose explanation is known."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,22 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from personality.explanation import cam, faithfulness
+from personality.explanation import cam, faithfulness, grounding, randomisation
 from personality.explanation.average import save_average_attribution
+from personality.explanation.explainer import Explainer
+from personality.explanation.summary import summary, summary_cells
 from personality.models import DAN, CamCNN
 from personality.traits import TRAITS, Axis, Batch, Coordinates
 
 CLIPS, SPACE = 8, (96, 64)
 KNOWN = slice(24, 48), slice(16, 32)
-"""Where the evidence lies for every trait."""
+"""Where the cue of every trait lies."""
 
 
 class Split:
     """Clips of two segments, louder at `KNOWN` by their label."""
 
-    targets = TRAITS
+    targets, modality = list(TRAITS), "audio"
     input_shape = (2, 1, *SPACE)
 
     def __init__(self):
@@ -41,7 +43,10 @@ class Split:
     def normalise(self, sample):
         return sample
 
-    cut = normalise
+    crop = normalise
+
+    def baseline(self, inputs):
+        return inputs.amin(tuple(range(1, inputs.ndim)), keepdim=True).expand_as(inputs)
 
     def transfer_batch_to_device(self, sample, device, _):
         return sample
@@ -61,7 +66,7 @@ class Split:
 
 
 class Loudness(torch.nn.Module):
-    """A model that hears nothing but `KNOWN`, and whose weights are its mask."""
+    """A model whose scores depend on `KNOWN` alone."""
 
     device = torch.device("cpu")
     explained_by = "hirescam"
@@ -70,37 +75,43 @@ class Loudness(torch.nn.Module):
         return inputs[(..., *KNOWN)].mean((1, 2, 3)).unsqueeze(1).expand(-1, 5)
 
 
-def told(model, inputs):
-    """The map of one who knows."""
+def exact(model, inputs):
+    """The exact map of `Loudness`."""
     maps = torch.zeros(len(inputs), 5, *SPACE)
     maps[(..., *KNOWN)] = inputs[(..., *KNOWN)].mean(1, keepdim=True)
     return cam.Attribution(maps, torch.zeros(len(inputs), 5), model(inputs))
 
 
-CHOSEN = [np.array([(clip, clip % 2) for clip in range(CLIPS)])] * 5
+def selected(clips):
+    """A selection of one segment of each clip, for every trait."""
+    rows = [(trait, rank, clip, clip % 2) for trait in TRAITS for rank, clip in enumerate(clips, 1)]
+    return pd.DataFrame(rows, columns=["trait", "rank", "clip", "segment"])
+
+
+CHOSEN = selected(range(CLIPS))
 
 
 def test_a_map_that_knows_beats_one_that_does_not():
     def ignorant(model, inputs):
-        return told(model, inputs)._replace(maps=torch.randn(len(inputs), 5, *SPACE, generator=torch.manual_seed(0)))
+        return exact(model, inputs)._replace(maps=torch.randn(len(inputs), 5, *SPACE, generator=torch.manual_seed(0)))
 
-    table = faithfulness.measure(Loudness(), Split(), "test", CHOSEN, {"told": told, "noise": ignorant})
-    means = faithfulness.summary(table, "method")
-    assert list(means.index) == ["told", "noise", faithfulness.CONTROL]
-    assert means.loc["told", "energy_pointing_game"] == pytest.approx(96 * 64 / (24 * 16))
-    assert means.loc["told", "pointing_game"] == 1
-    assert means.loc["told", "gap_from"] > 10 * abs(means.loc["noise", "gap"])
-    assert (means.loc["told", ["deletion", "insertion"]] > means.loc["noise", ["deletion", "insertion"]]).all()
+    table = faithfulness.measure(Explainer(Loudness(), Split(), "test"), CHOSEN, {"exact": exact, "noise": ignorant})
+    means = summary(table, "method")
+    assert list(means.index) == ["exact", "noise", faithfulness.CONTROL]
+    assert means.loc["exact", "energy_pointing_game"] == pytest.approx(96 * 64 / (24 * 16))
+    assert means.loc["exact", "pointing_game"] == 1
+    assert means.loc["exact", "area_between_curves_low"] > 10 * abs(means.loc["noise", "area_between_curves"])
+    assert (means.loc["exact", ["deletion", "insertion"]] > means.loc["noise", ["deletion", "insertion"]]).all()
     assert means.loc["noise", "energy_pointing_game"] == pytest.approx(1, abs=0.1)
     assert means.loc["noise", "pointing_game"] < 0.3
-    assert (means["gap_from"] <= means["gap"]).all()
-    assert (means["gap"] <= means["gap_to"]).all()
+    assert (means["area_between_curves_low"] <= means["area_between_curves"]).all()
+    assert (means["area_between_curves"] <= means["area_between_curves_high"]).all()
 
 
-def test_a_curve_goes_from_the_whole_to_nothing_in_the_order_of_the_map():
+def test_a_curve_goes_low_the_whole_to_nothing_in_the_order_of_the_map():
     inputs = torch.arange(40.0).view(1, 1, 5, 8)
     model = lambda batch: batch.flatten(1).sum(1, keepdim=True)  # noqa: E731
-    scores = faithfulness.curve(model, inputs, inputs[:, 0], 0, torch.zeros_like(inputs))[0]
+    scores = faithfulness.deletion_curve(model, inputs, inputs[:, 0], 0, torch.zeros_like(inputs))[0]
     assert scores.tolist() == [sum(range(40 - 2 * step)) for step in range(21)]
 
 
@@ -108,7 +119,7 @@ def test_equal_places_keep_their_order_so_that_a_curve_is_one_result():
     inputs = torch.rand(2, 1, 6, 6)
     model = lambda batch: batch.flatten(1)  # noqa: E731
     flat = torch.zeros(2, 6, 6)
-    scores = faithfulness.curve(model, inputs, flat, 0, torch.full_like(inputs, 9))
+    scores = faithfulness.deletion_curve(model, inputs, flat, 0, torch.full_like(inputs, 9))
     assert (scores[:, 1:] == 9).all()
 
 
@@ -131,15 +142,15 @@ def test_randomised_weights_change_the_map_of_a_model(build, inference):
         return found._replace(maps=maps.view_as(found.maps))
 
     with torch.inference_mode(inference):  # as within a validation
-        table = faithfulness.randomised(model, Split(), "test", CHOSEN, sparse)
+        table = randomisation.parameter_randomisation_test(Explainer(model, Split(), "test", sparse), CHOSEN)
     expected = [
         spearmanr(true[target], other[target]).statistic
         for start in range(5, len(seen), 5)  # five traits of the model, then five after each change
         for target, pair in enumerate(zip(seen[:5], seen[start : start + 5], strict=True))
         for true, other in zip(*pair, strict=True)
     ]
-    np.testing.assert_allclose(table["similarity"], expected, atol=1e-6)
-    likeness = table.groupby("layers")["similarity"].mean()
+    np.testing.assert_allclose(table["rank_correlation"], expected, atol=1e-6)
+    likeness = table.groupby("layers")["rank_correlation"].mean()
     assert likeness[0] == pytest.approx(1)
     assert likeness.iloc[-1] < 0.5
     assert torch.equal(random, torch.get_rng_state())
@@ -147,12 +158,12 @@ def test_randomised_weights_change_the_map_of_a_model(build, inference):
 
 
 def test_maps_that_are_constant_are_not_called_alike():
-    def baseline(model, inputs):
+    def constant(model, inputs):
         return cam.Attribution(torch.ones(len(inputs), 5, 6, 4), torch.zeros(len(inputs), 5), model(inputs))
 
     model = CamCNN((2, 1, *SPACE), width=0.05).eval()
-    table = faithfulness.randomised(model, Split(), "test", CHOSEN, baseline)
-    assert (table["similarity"] == 0).all()
+    table = randomisation.parameter_randomisation_test(Explainer(model, Split(), "test", constant), CHOSEN)
+    assert (table["rank_correlation"] == 0).all()
     assert table["energy_pointing_game"].tolist() == pytest.approx([1.0] * len(table))
 
 
@@ -163,7 +174,7 @@ def test_rank_correlation_is_spearmans_with_ties_and_0_for_constant_rows():
     these[20:30] *= rng.random((10, 60)) < 0.1  # sparse
     those[20:30] *= rng.random((10, 60)) < 0.1
     these[30], those[30] = np.eye(60)[[3, 50]]  # two spots that do not touch
-    found = faithfulness._rank_correlation(torch.from_numpy(these).float(), torch.from_numpy(those).float())
+    found = randomisation._rank_correlation(torch.from_numpy(these).float(), torch.from_numpy(those).float())
     expected = [spearmanr(*rows).statistic for rows in zip(these, those, strict=True)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found[30] == pytest.approx(-1 / 59)
@@ -171,16 +182,16 @@ def test_rank_correlation_is_spearmans_with_ties_and_0_for_constant_rows():
     constant = torch.full((3, 60), 0.3)
     varied = torch.from_numpy(these[:3]).float()
     for pair in [(constant, constant), (constant, varied), (varied, constant)]:
-        assert faithfulness._rank_correlation(*pair).tolist() == [0, 0, 0]
+        assert randomisation._rank_correlation(*pair).tolist() == [0, 0, 0]
 
 
 def test_the_highest_of_equal_places_is_not_the_first_of_them():
     mask = np.zeros((6, 4), bool)
     mask[0, 0] = True
-    assert faithfulness.pointing_game(np.zeros((6, 4)), mask) == pytest.approx(1 / 24)
+    assert grounding.pointing_game(np.zeros((6, 4)), mask) == pytest.approx(1 / 24)
     block = np.zeros((6, 4))
     block[:2, :2] = 1
-    assert faithfulness.pointing_game(block, mask) == 0.25
+    assert grounding.pointing_game(block, mask) == 0.25
 
 
 def test_intervals_are_over_sources_that_have_a_number():
@@ -198,8 +209,8 @@ def test_intervals_are_over_sources_that_have_a_number():
         }
     )
     table.loc[:1999, "trained"] = table["trained"][:2000].where(known)
-    means = faithfulness.summary(table, "trait")
-    assert means.columns.tolist() == ["trained", "trained_from", "trained_to"]
+    means = summary(table, "trait")
+    assert means.columns.tolist() == ["trained", "trained_low", "trained_high"]
     assert means.index.tolist() == ["openness", "neuroticism", "extraversion"]
     value, low, high = means.loc["openness"]
     assert value == pytest.approx(of_source.mean())
@@ -208,15 +219,15 @@ def test_intervals_are_over_sources_that_have_a_number():
     assert (low + high) / 2 == pytest.approx(value, abs=0.1 * standard_error)
     assert means.loc["neuroticism"].tolist() == pytest.approx([1.5, np.nan, np.nan], nan_ok=True)  # one source
     assert means.loc["extraversion"].isna().all()
-    written = faithfulness.summary_cells(means)["trained"]
+    written = summary_cells(means)["trained"]
     assert written.tolist() == [f"{value:.3f} [{low:.3f}, {high:.3f}]", "1.500", "-"]
 
 
 def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
     model = Loudness()
     order = Split().labels.mean(1).argsort()
-    sides = np.stack([np.tile(order[-2:], (5, 1)), np.tile(order[:2], (5, 1))])
-    save_average_attribution(tmp_path, model, Split(), "test", sides, told)
+    explainer = Explainer(model, Split(), "test", exact)
+    save_average_attribution(tmp_path, explainer, selected(order[-2:]), selected(order[:2]))
     arrays = np.load(tmp_path / "average.npz")
     high, low = arrays["maps"][:, 0]
     assert high.shape == (SPACE[1],)
@@ -224,7 +235,7 @@ def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
     inside[KNOWN[1]] = True
     assert (high[inside] > low[inside]).all()
     assert not high[~inside].any()
-    assert np.array_equal(arrays["planted"][0, 0] > 0, inside)
+    assert np.array_equal(arrays["cues"][0, 0] > 0, inside)
     whole = Split().inputs[order[-2:]]
     expected = np.zeros_like(whole[:, :, 0])
     expected[(..., *KNOWN)] = whole[(slice(None), slice(None), 0, *KNOWN)]
@@ -234,14 +245,44 @@ def test_average_evidence_lies_where_the_clips_have_it(tmp_path):
 
 def test_a_single_picture_is_measured_against_its_mean_colour_not_against_itself():
     class Picture(Split):
-        input_shape = (2, 3, *SPACE)
+        input_shape, modality = (2, 3, *SPACE), "image"
 
-    table = faithfulness.measure(Loudness(), Picture(), "test", [CHOSEN[0][-1:]] * 5, {"told": told})
-    assert (table.query("method == 'told'").gap > 0).all()
+        def baseline(self, inputs):
+            return inputs.mean((2, 3), keepdim=True).expand_as(inputs)
+
+    table = faithfulness.measure(Explainer(Loudness(), Picture(), "test"), selected([CLIPS - 1]), {"exact": exact})
+    assert (table.query("method == 'exact'").area_between_curves > 0).all()
 
 
 def test_an_exact_map_is_measured_beside_whichever_method_was_asked_for(tmp_path):
     model = CamCNN((2, 1, *SPACE), width=0.05).eval()
-    faithfulness.save(tmp_path, model, Split(), "test", [rows[:1] for rows in CHOSEN], cam.grad_cam)
+    faithfulness.save_faithfulness(tmp_path, Explainer(model, Split(), "test", cam.grad_cam), selected([0]))
     measured = pd.read_csv(tmp_path / "faithfulness.csv").method
     assert [*measured] == ["grad_cam", *(name for name in cam.METHODS if name != "grad_cam"), faithfulness.CONTROL]
+
+
+def test_every_segment_is_read_once_in_batches():
+    class Counted(Split):
+        fetched = ()
+
+        def fetch(self, split, clips):
+            self.fetched = (*self.fetched, *clips)
+            return super().fetch(split, clips)
+
+    data = Counted()
+    explainer = Explainer(CamCNN((2, 1, *SPACE), width=0.05).eval(), data, "test")
+    segments = CHOSEN[["clip", "segment"]].to_numpy()
+    found = explainer.explain(segments)
+    faithfulness.measure(explainer, CHOSEN, {"best": cam.best})
+    explainer.untrained().explain(segments)
+    assert sorted(data.fetched) == [*range(CLIPS)]
+    for (clip, segment), each in zip(segments, found, strict=True):
+        assert np.array_equal(each.inputs, data.inputs[clip, segment])
+
+
+def test_occlusion_covers_with_the_baseline_of_the_data():
+    data, model = Split(), CamCNN((2, 1, *SPACE), width=0.05).eval()
+    inputs = torch.from_numpy(data.inputs[:2, 0])
+    expected = cam.occlusion(model, inputs, baseline=data.baseline).maps
+    found = Explainer(model, data, "test", cam.occlusion).explain(np.array([(0, 0), (1, 0)]))
+    np.testing.assert_allclose(np.stack([each.maps for each in found]), expected.numpy(), atol=1e-6)

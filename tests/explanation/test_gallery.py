@@ -8,10 +8,13 @@ import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
 
+from personality.callbacks import SaveHeatmaps
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
-from personality.explanation import SaveHeatmaps, cam
-from personality.explanation.faithfulness import energy_pointing_game, summary_cells
+from personality.explanation import cam
+from personality.explanation.explainer import Explainer
 from personality.explanation.gallery import save_gallery
+from personality.explanation.grounding import energy_pointing_game
+from personality.explanation.summary import summary_cells
 from personality.models import DAN, CamCNN, RegularCNN
 from personality.traits import source_id
 
@@ -28,7 +31,7 @@ def run(folder, corpus, loading, kind, words, network):
     """Fit for an epoch, then validate with heatmaps; return the data and the model."""
     seed_everything(1, verbose=False)
     data = kind(corpus, targets=TARGETS, **words, **loading)
-    model = network(data.input_shape, targets=TARGETS, width=0.05)
+    model = network(data.input_shape, modality=data.modality, targets=TARGETS, width=0.05)
     quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
     trainer = Trainer(
         accelerator="cpu",
@@ -112,25 +115,25 @@ def test_map_and_bias_add_up_to_the_score_where_the_map_is_enlarged_by_a_whole_f
         np.testing.assert_allclose(model.head.activation(total), scores, atol=1e-5)
 
 
-def test_evidence_is_that_of_the_maps_and_compared_with_an_untrained_network(gallery):
+def test_cues_is_that_of_the_maps_and_compared_with_an_untrained_network(gallery):
     folder, data, *_ = gallery
-    evidence = pd.read_csv(folder / "cues.csv", index_col="trait")
-    assert evidence.index.tolist() == TARGETS
-    columns = [f"{network}{end}" for network in ("trained", "untrained") for end in ("", "_from", "_to")]
-    assert evidence.columns.tolist() == columns
+    cues = pd.read_csv(folder / "cues.csv", index_col="trait")
+    assert cues.index.tolist() == TARGETS
+    columns = [f"{network}{end}" for network in ("trained", "untrained") for end in ("", "_low", "_high")]
+    assert cues.columns.tolist() == columns
     for trait in TARGETS:
         arrays = np.load(folder / f"{trait}.npz")
         places = zip(data.clips("val").index.get_indexer(arrays["clips"]), arrays["segments"], strict=True)
         masks = [data.cues("val", clip, segment)[trait] for clip, segment in places]
         each = [energy_pointing_game(*pair) for pair in zip(arrays["maps"], masks, strict=True)]
-        assert evidence.trained[trait] == pytest.approx(pd.Series(each).mean(), nan_ok=True)
+        assert cues.trained[trait] == pytest.approx(pd.Series(each).mean(), nan_ok=True)
         by_source = pd.Series(each).groupby([source_id(clip) for clip in arrays["clips"]]).mean().dropna()
         edges = [by_source.min(), by_source.max()] if len(by_source) > 1 else [np.nan, np.nan]
         # Of three sources all draws are one and the same in 1 of 27, which is more than 2.5 %.
-        assert evidence.loc[trait, ["trained_from", "trained_to"]].tolist() == pytest.approx(edges, nan_ok=True)
-    assert not evidence.trained.equals(evidence.untrained)
+        assert cues.loc[trait, ["trained_low", "trained_high"]].tolist() == pytest.approx(edges, nan_ok=True)
+    assert not cues.trained.equals(cues.untrained)
     if not isinstance(data, RawWavFFT):  # some cues lie above 2 kHz
-        assert (evidence[["trained", "untrained"]] >= 0).all(axis=None)
+        assert (cues[["trained", "untrained"]] >= 0).all(axis=None)
 
 
 @pytest.mark.parametrize("gallery", ["clip_cam"], indirect=True)
@@ -153,8 +156,8 @@ def test_what_fails_leaves_the_old_folder_as_it_was(corpus, loading, tmp_path):
     data.setup()
     (tmp_path / "val").mkdir()
     (tmp_path / "val/old.txt").touch()
-    rows = np.zeros((5, 1, 4))
-    rows[:, :, 0] = 0.5
+    selection = pd.DataFrame({"trait": data.targets}).assign(rank=1, clip=0, segment=0, score=0.5, segment_score=0.5)
+    explainer = Explainer(DAN(data.input_shape, width=0.05), data, "val", cam.class_activation)
     with pytest.raises(ValueError, match="use hirescam"):
-        save_gallery(tmp_path / "val", DAN(data.input_shape, width=0.05), data, "val", rows, cam.class_activation)
+        save_gallery(tmp_path / "val", explainer, selection)
     assert [path.name for path in (tmp_path / "val").iterdir()] == ["old.txt"]

@@ -22,7 +22,8 @@ def heatmap(kind, values=None, inputs=None, title="1  a.mp4", mask=None):
     space = tuple(len(axis.values) for axis in PLACES[kind].axes)
     if inputs is None:
         inputs = np.full((3, *space), 250, np.uint8) if kind == "face" else np.zeros((1, *space), np.float32)
-    return Heatmap(title, inputs, np.zeros(space) if values is None else values, 0.5, PLACES[kind], mask)
+    modality = "image" if kind == "face" else "audio"
+    return Heatmap(title, modality, inputs, np.zeros(space) if values is None else values, 0.5, PLACES[kind], mask)
 
 
 def spot(kind, coordinates, size, value, values=None):
@@ -149,7 +150,10 @@ def test_a_picture_is_the_same_alone_and_after_others(tmp_path, kind):
     others = [
         heatmap(kind, spot(kind, (0.5,) * len(space), 0.1, 2.0), mask=mask, title="another")._replace(waveform=loud)
     ] * 2
-    last = heatmap(kind, title="the last")._replace(waveform=loud)
+    last = heatmap(kind, title="the last", mask=mask)._replace(waveform=loud)
+    if kind == "spectrogram":  # it lies elsewhere in its clip
+        later = last.coordinates.axes[0]._replace(values=TIME + 9)
+        last = last._replace(coordinates=Coordinates(10.0, 10.96, (later, last.coordinates.axes[1])))
     draw_heatmaps([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "after.png"], [*others, last], 1.0)
     draw_heatmaps([tmp_path / "alone.png"], [last], 1.0)
     assert (imread(tmp_path / "after.png") == imread(tmp_path / "alone.png")).all()

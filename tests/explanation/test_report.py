@@ -1,5 +1,6 @@
 """The page, opened in a browser: all of it is there, it plays and sorts, asks no network, and believes no name."""
 
+import io
 import json
 import re
 import shutil
@@ -8,15 +9,17 @@ import sys
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 from playwright.sync_api import Error, sync_playwright
 from pytorch_lightning import Trainer
 
+from personality.callbacks import SaveHeatmaps, SaveReport, SaveResults
 from personality.corpus import SampleCorpus, VideoFiles
 from personality.data import ClipSpectrogram
-from personality.evaluation import SaveResults
-from personality.explanation import SaveHeatmaps, SaveReport
+from personality.explanation.charts import draw_lines
 from personality.models import CamCNN
 from personality.traits import TRAITS
 
@@ -87,6 +90,7 @@ def opened(browser, page_of_a_run):
     page.close()
 
 
+@pytest.mark.slow
 def test_pictures_load_and_all_say_what_they_show(opened):
     for trait in TRAITS:
         opened.click(f"#tab-{trait}")
@@ -109,6 +113,7 @@ def test_pictures_load_and_all_say_what_they_show(opened):
         assert word in text
 
 
+@pytest.mark.slow
 def test_sorting_puts_the_largest_first(opened):
     for key in ("label", "error", "score"):
         opened.click(f"#sort button[data-key={key}]")
@@ -119,6 +124,7 @@ def test_sorting_puts_the_largest_first(opened):
         assert len(values) == 3
 
 
+@pytest.mark.slow
 def test_a_click_enlarges_and_the_sound_runs_with_a_cursor(opened):
     opened.click("#panel-openness .grid button >> nth=0")
     assert opened.is_visible("#large")
@@ -131,6 +137,7 @@ def test_a_click_enlarges_and_the_sound_runs_with_a_cursor(opened):
     assert opened.evaluate("document.getElementById('audio').currentTime") < start + 2
 
 
+@pytest.mark.slow
 def test_it_can_be_used_with_a_keyboard_alone(opened):
     opened.focus("#tab-openness")
     opened.keyboard.press("ArrowRight")
@@ -145,12 +152,14 @@ def test_it_can_be_used_with_a_keyboard_alone(opened):
     assert not opened.is_visible("#closer")
 
 
+@pytest.mark.slow
 def test_a_name_that_is_code_stays_a_name(opened):
     assert HOSTILE.removesuffix(".mp4") in opened.inner_text("body")
     assert opened.evaluate("typeof hacked") == "undefined"
     assert opened.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_light_and_dark(opened):
     colour = "getComputedStyle(document.body).backgroundColor"
     before = opened.evaluate(colour)
@@ -177,10 +186,14 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
         ("cues", "Planted cues", ["trained", "untrained"]),
         (
             "faithfulness",
-            "Methods beside controls",
-            ["gap", "deletion", "insertion", "energy_pointing_game", "pointing_game"],
+            "Methods and controls",
+            ["area_between_curves", "deletion", "insertion", "energy_pointing_game", "pointing_game"],
         ),
-        ("sanity", "Sanity: weights randomised from the top down", ["similarity", "energy_pointing_game"]),
+        (
+            "parameter_randomisation",
+            "Parameter randomisation test",
+            ["rank_correlation", "energy_pointing_game"],
+        ),
     ]:
         numbers = pd.read_csv(heatmaps / f"{name}.csv", index_col=0)
         section = text.split(f"<h3>{title}</h3>")[1].split("</table>")[0]
@@ -189,7 +202,7 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
         assert [row[0] for row in rows] == [str(key) for key in numbers.index]
         for row, (_, line) in zip(rows, numbers.iterrows(), strict=True):
             for cell, column in zip(row[1:], columns, strict=True):
-                value, low, high = line[[column, f"{column}_from", f"{column}_to"]]
+                value, low, high = line[[column, f"{column}_low", f"{column}_high"]]
                 if value == value:
                     found = [float(number) for number in re.findall(r"-?\d+\.\d{3}", cell)]
                     assert found == pytest.approx([value, low, high][: 3 if low == low else 1], abs=0.0006)
@@ -198,8 +211,8 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
     assert re.search(r"\[\d", text.split("<h3>Planted cues</h3>")[1].split("</table>")[0])
 
 
-def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("personality.corpus.video_files.SECONDS", 1.4)
+def test_a_page_of_ones_own_videos_shows_their_scores(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("personality.corpus.video_files.CLIP_SECONDS", 1.4)
     videos = [corpus.clips("test").path.iloc[0], corpus.clips("val").path.iloc[0]]
     data = ClipSpectrogram(VideoFiles(videos), segments=4, cache=str(tmp_path / "cache"), processes=0, batch_size=2)
     text = report(tmp_path / "run", data).read_text()
@@ -207,6 +220,17 @@ def test_a_page_of_ones_own_videos_tells_their_course(corpus, tmp_path, monkeypa
     assert text.count("Mean and standard deviation over its 3 clips") == 2
     for video in videos:
         course = text.split(f"<h3>{Path(video).stem}</h3>")[1].split("</figure>")[0]
-        lines = re.findall(r'<polyline class="c\d" points="([^"]+)"', course)
-        assert [len(line.split()) for line in lines] == [3] * len(TRAITS)
+        assert re.search(rf'<img src="data:image/webp;base64,[^"]+" alt="3 clips: {", ".join(TRAITS)}, from ', course)
     assert 'id="results"' not in text
+
+
+def test_a_chart_shows_each_line_in_its_colour():
+    points = np.array([[1, 0.0], [2, 1.0], [3, 0.5]])
+    one, both = (
+        imread(io.BytesIO(draw_lines(lines, "epoch"))) for lines in ({"a": points}, {"a": points, "b": 1 - points})
+    )
+    red, blue = (
+        [(picture[..., :3] @ mix > 0.3).mean() for picture in (one, both)] for mix in ([1, -0.5, -0.5], [-1, 0, 1])
+    )
+    assert red[0] > 0.002
+    assert blue == [0, pytest.approx(red[1], rel=0.5)]

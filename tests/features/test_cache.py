@@ -30,7 +30,7 @@ EXTRAS = {"seconds": ((3,), "float64"), "mute": ((), "bool")}
 
 
 def extract(source):
-    """Features that tell which clip they are of, and a misfortune for some."""
+    """Features that tell which clip they are of, and a failure for some."""
     number, _, fate = str(source).partition(" ")
     fate, _, note = fate.partition("@")
     segments = 1 + int(number) % 3
@@ -60,7 +60,7 @@ def extract(source):
 
 def open_cache(folder, clips=CLIPS, **changes):
     return FeatureCache(
-        folder, **{"parameters": {"rate": 16000}, "clips": clips, "row": ROW, "extra_arrays": EXTRAS} | changes
+        folder, **{"parameters": {"rate": 16000}, "clips": clips, "stored_shape": ROW, "extra_arrays": EXTRAS} | changes
     )
 
 
@@ -149,13 +149,13 @@ def test_rows_are_the_features_padded_with_zeros(tmp_path):
 
 def test_anybody_can_read_it_without_this_package(tmp_path):
     cache = fill(tmp_path)
-    assert sorted(contents(cache.folder)) == ["cache.json", "failures.csv", "inputs.npy", "ledger.npy"]
+    assert sorted(contents(cache.folder)) == ["cache.json", "failures.csv", "index.npy", "inputs.npy"]
     description = json.loads((cache.folder / "cache.json").read_text())
-    assert list(description) == ["parameters", "row", "dtype", "extra_arrays", "clips"]
+    assert list(description) == ["parameters", "stored_shape", "dtype", "extra_arrays", "clips"]
     assert description["parameters"] == {"rate": 16000}
     assert description["clips"] == CLIPS
     assert np.load(cache.folder / "inputs.npy").shape == (40, *ROW)
-    assert np.load(cache.folder / "ledger.npy")["segments"].tolist() == [1 + row % 3 for row in range(40)]
+    assert np.load(cache.folder / "index.npy")["segments"].tolist() == [1 + row % 3 for row in range(40)]
 
 
 def test_a_batch_is_a_copy_of_what_lies_read_only_on_disk(tmp_path):
@@ -181,7 +181,7 @@ def test_all_parts_of_an_identity_make_another_cache(tmp_path):
         {"parameters": {"rate": 8000}},
         {"clips": CLIPS[:-1]},
         {"clips": CLIPS[::-1]},
-        {"row": (4, 1, 40, 30)},
+        {"stored_shape": (4, 1, 40, 30)},
         {"dtype": "uint8"},
         {"extra_arrays": {}},
     ]
@@ -229,11 +229,11 @@ def test_a_process_that_hangs_or_crashes_costs_its_clip_alone(tmp_path):
     assert not alive(int((tmp_path / "process").read_text()))
 
 
-def test_failed_clips_are_tried_again_only_when_forgotten(tmp_path):
+def test_failed_clips_are_tried_again_only_when_invalidated(tmp_path):
     cache = fill(tmp_path, ["0", "1 bad"])
     cache.fill(extract, ["0", "1"], processes=0)
     assert cache.failures()["clip"].tolist() == [CLIPS[1]]
-    cache.forget(cache.failures()["clip"])
+    cache.invalidate(cache.failures()["clip"])
     assert cache.missing() == [CLIPS[1]]
     assert not (cache.folder / "failures.csv").exists()
     cache.fill(extract, ["0", "1"], processes=0)
@@ -269,21 +269,21 @@ def forked(folder):
 
 
 def kill_twenty_times(folder):
-    started, chance = time.monotonic(), random.Random(0)
+    started, rng = time.monotonic(), random.Random(0)
     forked(folder / "timed").join()
     duration = time.monotonic() - started
     for number in range(20):
         process = forked(folder / f"{number // 2}")
-        time.sleep(chance.uniform(0, duration))
+        time.sleep(rng.uniform(0, duration))
         process.kill()
         process.join()
 
 
 def kill_one_of_two(folder):
-    chance = random.Random(0)
+    rng = random.Random(0)
     for number in range(10):
         killed, spared = forked(folder / f"{number}"), forked(folder / f"{number}")
-        time.sleep(chance.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, 0.1))
         killed.kill()
         killed.join()
         spared.join()
@@ -291,6 +291,7 @@ def kill_one_of_two(folder):
         assert open_cache(folder / f"{number}").complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accident", ["kill_twenty_times", "kill_one_of_two"])
 def test_after_random_kills_all_bytes_are_those_of_an_undisturbed_run(tmp_path, undisturbed, accident):
     run = script(f"{accident}(Path({str(tmp_path)!r}))")  # a process of its own: one with threads had better not fork
@@ -319,6 +320,7 @@ def kill_at_every_step(folder):
             return
 
 
+@pytest.mark.slow
 def test_after_a_kill_at_any_step_all_bytes_are_those_of_an_undisturbed_run(tmp_path):
     run = script(f"kill_at_every_step(Path({str(tmp_path / 'killed')!r}))")
     _, words = run.communicate(timeout=60)
@@ -329,6 +331,7 @@ def test_after_a_kill_at_any_step_all_bytes_are_those_of_an_undisturbed_run(tmp_
         assert contents(folder) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_processes_goes_on_where_it_was(tmp_path, undisturbed):
     cache = open_cache(tmp_path)
     slow = [f"{number} slow" for number in range(40)]
@@ -342,6 +345,7 @@ def test_a_killed_run_with_processes_goes_on_where_it_was(tmp_path, undisturbed)
     assert contents(tmp_path) == undisturbed  # what was there has not been computed again, or it would have failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_outlives_the_one_that_started_it(tmp_path, end):
     note = tmp_path / "process"
@@ -366,13 +370,13 @@ def alive(process):
 
 def test_a_record_cut_short_does_not_count(tmp_path, undisturbed):
     cache = fill(tmp_path)
-    ledger = cache.folder / "ledger.npy"
-    whole = ledger.read_bytes()
-    cache.forget([CLIPS[-1]])
-    blank = ledger.read_bytes()
-    start = len(whole) - cache.record.itemsize
+    index = cache.folder / "index.npy"
+    whole = index.read_bytes()
+    cache.invalidate([CLIPS[-1]])
+    blank = index.read_bytes()
+    start = len(whole) - cache.index_dtype.itemsize
     for cut in range(start, len(whole)):
-        ledger.write_bytes(whole[:cut] + blank[cut:])
+        index.write_bytes(whole[:cut] + blank[cut:])
         assert cache.missing() == [CLIPS[-1]]
     fill(tmp_path)
     assert contents(tmp_path) == undisturbed
@@ -391,7 +395,7 @@ def test_a_complete_cache_is_left_as_it_is(tmp_path):
     cache = fill(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     cache.fill(lambda source: pytest.fail("computed again"), range(40))
-    cache.forget(cache.verify())
+    cache.invalidate(cache.verify())
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -420,7 +424,7 @@ def test_the_space_is_taken_at_once(small_disk):
     assert cache.verify() == []
     (small_disk / "rubbish").unlink()
     fill(small_disk)
-    assert sorted(contents(cache.folder)) == ["cache.json", "failures.csv", "inputs.npy", "ledger.npy"]
+    assert sorted(contents(cache.folder)) == ["cache.json", "failures.csv", "index.npy", "inputs.npy"]
 
 
 def test_a_complete_cache_serves_from_a_disk_that_cannot_be_written_to(small_disk):
@@ -448,9 +452,9 @@ def test_a_write_that_fails_ends_the_run_and_loses_nothing(tmp_path, undisturbed
 # ---- damage
 
 
-def test_flipped_bytes_are_found_and_mended(tmp_path, undisturbed):
+def test_flipped_bytes_are_found_and_repaired(tmp_path, undisturbed):
     cache = fill(tmp_path)
-    for name, row in (("inputs", 7), ("ledger", 9), ("inputs", 39)):
+    for name, row in (("inputs", 7), ("index", 9), ("inputs", 39)):
         array = getattr(cache, name)
         with (cache.folder / f"{name}.npy").open("r+b") as file:
             file.seek(array.offset + row * array[row].nbytes + 11)
@@ -458,7 +462,7 @@ def test_flipped_bytes_are_found_and_mended(tmp_path, undisturbed):
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte ^ 4]))
     assert cache.verify() == [CLIPS[7], CLIPS[9], CLIPS[39]]
-    cache.forget(cache.verify())
+    cache.invalidate(cache.verify())
     assert cache.missing() == [CLIPS[7], CLIPS[9], CLIPS[39]]
     fill(tmp_path)
     assert contents(tmp_path) == undisturbed
@@ -471,7 +475,7 @@ def test_flipped_bytes_are_found_and_mended(tmp_path, undisturbed):
         ("inputs.npy", lambda whole: whole[:-100], "mmap|larger|size"),
         ("inputs.npy", lambda whole: b"not an array", "the magic string is not correct"),
         ("inputs.npy", lambda whole: b"", "EOF: reading magic string"),
-        ("ledger.npy", lambda whole: whole.replace(b"(40,)", b"(39,)"), r"it holds .*\(39,\) instead of"),
+        ("index.npy", lambda whole: whole.replace(b"(40,)", b"(39,)"), r"it holds .*\(39,\) instead of"),
     ],
 )
 def test_a_damaged_cache_is_not_read(tmp_path, name, damage, words):
@@ -523,7 +527,7 @@ def test_progress_and_result_are_told(tmp_path, caplog, capsys):
     assert caplog.messages == [
         f"{cache.folder}: 1 clips done, 1 failed (failures.csv lists them at the end), 0 missing"
     ]
-    told = capsys.readouterr().err
-    assert "train: 100%" in told
-    assert "2/2" in told
-    assert "clip/s" in told
+    output = capsys.readouterr().err
+    assert "train: 100%" in output
+    assert "2/2" in output
+    assert "clip/s" in output

@@ -106,7 +106,7 @@ def test_a_chain_of_ogg_that_ffmpeg_cannot_decode_is_an_error(tmp_path, tracks):
                 container.mux(voice.encode(None))
         parts.append(path.read_bytes())
     (tmp_path / "chained.ogg").write_bytes(b"".join(parts))
-    with pytest.raises(MediaError, match=r"chained\.ogg.*another recording.*cut the file"):
+    with pytest.raises(MediaError, match=r"chained\.ogg.*second recording.*cut the file"):
         read_waveform(tmp_path / "chained.ogg", RATE)
 
 

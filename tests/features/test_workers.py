@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from personality.features.workers import computed
+from personality.features.workers import run_tasks
 
 
 class LateForAllButOne:
@@ -36,5 +36,5 @@ def stay(_, row, source):
 
 def test_a_process_that_starts_when_all_is_done_ends_in_silence(tmp_path, capfd):
     compute = partial(stay, LateForAllButOne(str(tmp_path)))
-    assert sorted(computed(compute, [(0, None), (1, None), (2, None)], 2, 60.0)) == [(0, ""), (1, ""), (2, "")]
+    assert sorted(run_tasks(compute, [(0, None), (1, None), (2, None)], 2, 60.0)) == [(0, ""), (1, ""), (2, "")]
     assert capfd.readouterr().err == ""

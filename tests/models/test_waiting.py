@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
+from personality.evaluation.metrics import TraitMetrics
 from personality.models import DAN, CamCNN, RegularCNN
 from personality.traits import Batch
 
@@ -33,9 +34,9 @@ def corpus():
 
 INPUTS = {
     "patches": (ClipSpectrogram, {"segments": 3}),
-    "patches by place": (ClipSpectrogram, {"segments": 3, "normalise": "patches"}),
+    "patches by position": (ClipSpectrogram, {"segments": 3, "normalise": "patches"}),
     "faces, cropped": (FaceFrames, {"frames": 3, "size": 40, "crop": 32}),
-    "faces, jittered": (FaceFrames, {"frames": 3, "size": 40, "crop": 32, "augment": 0.1}),
+    "faces, augmented": (FaceFrames, {"frames": 3, "size": 40, "crop": 32, "augment": 0.1}),
     "faces, standardised": (FaceFrames, {"frames": 3, "size": 32, "normalise": "clip"}),
     "spectra": (RawWavFFT, {}),
 }
@@ -44,11 +45,12 @@ INPUTS = {
 @pytest.mark.parametrize("kind", [CamCNN, RegularCNN, DAN])
 @pytest.mark.parametrize("name", INPUTS)
 def test_a_step_does_not_wait_for_the_device(corpus, name, kind):
-    module, words = INPUTS[name]
-    data = module(corpus, **words)
+    module, settings = INPUTS[name]
+    data = module(corpus, **settings)
     data.trainer = SimpleNamespace(training=True, current_epoch=0)
-    model = kind(data.input_shape, width=0.02, targets=corpus.targets).to(META)
+    model = kind(data.input_shape, modality=data.modality, width=0.02, targets=corpus.targets).to(META)
     model.log = lambda *_, **__: None
+    model.metrics = TraitMetrics(model.targets, model.target_mean, clips=4).to(META)
     inputs = torch.zeros(4, *data.stored_shape, dtype=getattr(torch, data.dtype))
     batch = Batch(inputs, torch.rand(4, 2), torch.full((4,), len(inputs[0])), torch.arange(4))
     with NoBlocking():

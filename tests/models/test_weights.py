@@ -16,7 +16,8 @@ from scipy.io import savemat
 from torch.utils.data import DataLoader
 
 from personality.models import DAN, CamCNN, Linear, RegularCNN
-from personality.models.weights import load_weights, read_weights
+from personality.models.weight_files import read_weights
+from personality.models.weights import load_weights
 from personality.traits import Batch
 
 VGGISH = ["conv1", "pool", "conv2", "pool", "conv3_1", "conv3_2", "pool", "conv4_1", "conv4_2"]
@@ -73,11 +74,11 @@ def write_matconvnet(path, net=None):
     order = "hwio"
     layers = draw(VGG_FACE, 3, {"fc6": (2, 3, 26, 205), "fc7": (1, 1, 205, 100), "fc8": (1, 1, 100, 7)}, order)
     cells = np.empty((1, 2 * len(layers)), object)
-    for place, (name, arrays) in enumerate(layers.items()):
+    for index, (name, arrays) in enumerate(layers.items()):
         weights = np.empty((1, 2), object)
         weights[0, 0], weights[0, 1] = arrays[0], arrays[1][:, None]
-        cells[0, 2 * place] = {"weights": weights, "type": "conv", "name": name}
-        cells[0, 2 * place + 1] = {"type": "relu", "name": f"after_{name}"}
+        cells[0, 2 * index] = {"weights": weights, "type": "conv", "name": name}
+        cells[0, 2 * index + 1] = {"type": "relu", "name": f"after_{name}"}
     content = {"layers": cells, "meta": {"normalization": {"averageImage": [129.1863, 104.7624, 93.5940]}}}
     savemat(path, {net: content} if net else content)
 
@@ -160,8 +161,12 @@ FORMATS = {
 }
 
 
+def modality(shape):
+    return "image" if shape is FACE else "audio"
+
+
 def regular(shape, **settings):
-    return RegularCNN(shape, **({"hidden": (4096, 2000), "width": WIDTH} | settings)).eval()
+    return RegularCNN(shape, modality=modality(shape), **({"hidden": (4096, 2000), "width": WIDTH} | settings)).eval()
 
 
 def state(model):
@@ -189,9 +194,9 @@ def test_the_network_computes_what_the_file_describes(shape, write, tmp_path):
 
 @pytest.mark.parametrize("plus", [False, True], ids=["DAN", "DAN+"])
 @pytest.mark.parametrize(("shape", "write"), [FORMATS["MatConvNet"], FORMATS["TensorFlow"]], ids=["face", "sound"])
-def test_the_nested_trunk_of_a_dan_is_filled(shape, write, plus, tmp_path):
+def test_the_nested_backbone_of_a_dan_is_filled(shape, write, plus, tmp_path):
     layers, _ = write(tmp_path / "weights")
-    model = DAN(shape, width=WIDTH, plus=plus).eval()
+    model = DAN(shape, modality=modality(shape), width=WIDTH, plus=plus).eval()
     taken = load_weights(model, str(tmp_path / "weights"))
     assert taken == [name for name in layers if name.startswith("conv")]
     image = np.random.default_rng(1).normal(size=(*shape[2:], shape[1]))
@@ -226,6 +231,9 @@ def train(model, folder):
 
     class Noise(LightningDataModule):
         target_mean = torch.full((5,), 0.5)
+
+        def clips(self, split):
+            return range(4)
 
         def train_dataloader(self):
             return DataLoader([Batch(torch.randn(model.input_shape), torch.rand(5), 1, clip) for clip in range(4)], 2)
@@ -264,7 +272,7 @@ def test_another_model_starts_from_a_trained_regular_cnn(batch_norm, tmp_path):
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_recipe_of_the_original_is_two_words(batch_norm, tmp_path):
+def test_pretraining_as_the_original_takes_two_settings(batch_norm, tmp_path):
     trained = RegularCNN(SOUND, width=WIDTH, batch_norm=batch_norm, hidden=(40,))
     checkpoint = train(trained, tmp_path)
     model = CamCNN(SOUND, width=WIDTH, batch_norm=batch_norm, weights=checkpoint, freeze_backbone=True)
@@ -273,7 +281,7 @@ def test_the_recipe_of_the_original_is_two_words(batch_norm, tmp_path):
         assert torch.equal(tensor, trained.backbone.state_dict()[name])
 
 
-def test_a_spectrum_trunk_starts_from_another_of_its_kind(tmp_path):
+def test_a_spectrum_backbone_starts_from_another_of_its_kind(tmp_path):
     shape = (1, 1, 1280)
     trained = RegularCNN(shape, width=WIDTH, hidden=())
     torch.save({"state_dict": trained.state_dict()}, tmp_path / "run.ckpt")
@@ -285,17 +293,17 @@ def test_a_spectrum_trunk_starts_from_another_of_its_kind(tmp_path):
 WRONG = {
     "another network": (
         write_tensorflow,
-        lambda: CamCNN(FACE, width=WIDTH),
-        r"holds the convolutions conv1, .*; expected conv1_1, .* model\.backbone",
+        lambda: CamCNN(FACE, modality="image", width=WIDTH),
+        r"has the convolutions conv1, .*; expected conv1_1, .* model\.backbone",
     ),
     "a model without backbone": (
         write_tensorflow,
         lambda: Linear(SOUND),
-        r"holds the convolutions conv1, .*; expected none",
+        r"has the convolutions conv1, .*; expected none",
     ),
     "another width": (
         write_dag,
-        lambda: CamCNN(FACE, width=0.25),
+        lambda: CamCNN(FACE, modality="image", width=0.25),
         r"layer conv1_1 with bias \(3,\), weight \(3, 3, 3, 3\); "
         r"expected bias \(16,\), weight \(16, 3, 3, 3\)\. Set model\.width=1",
     ),
@@ -331,7 +339,7 @@ def test_nothing_is_taken_when_only_the_last_layer_does_not_fit(tmp_path):
     assert not torch.equal(model.backbone.conv1.weight, other.backbone.conv1.weight)
 
 
-def test_a_normalised_trunk_does_not_fit_a_plain_one(tmp_path):
+def test_a_normalised_backbone_does_not_fit_a_plain_one(tmp_path):
     torch.save(CamCNN(SOUND, width=WIDTH, batch_norm=True).state_dict(), tmp_path / "weights.pth")
     with pytest.raises(ValueError, match=r"with batch normalisation; expected one without. Set model.batch_norm=true"):
         load_weights(CamCNN(SOUND, width=WIDTH), str(tmp_path / "weights.pth"))
@@ -339,7 +347,7 @@ def test_a_normalised_trunk_does_not_fit_a_plain_one(tmp_path):
 
 def test_a_file_without_convolutions_is_refused(tmp_path):
     np.savez(tmp_path / "weights.npz", labels=np.zeros(3))
-    with pytest.raises(ValueError, match=r"weights.npz holds the convolutions none; expected conv1, "):
+    with pytest.raises(ValueError, match=r"weights.npz has the convolutions none; expected conv1, "):
         load_weights(CamCNN(SOUND, width=WIDTH), str(tmp_path / "weights.npz"))
 
 
@@ -359,7 +367,7 @@ def test_a_truncated_file_is_named_with_the_words_of_its_reader(write, share, tm
 def test_the_newest_matlab_format_is_explained(start, tmp_path):
     (tmp_path / "vgg-face.mat").write_bytes(start.ljust(1000, b"\0"))
     with pytest.raises(ValueError, match=r"vgg-face.mat is an HDF5 file, MATLAB's format 7.3. .*-v7"):
-        load_weights(CamCNN(FACE, width=WIDTH), str(tmp_path / "vgg-face.mat"))
+        load_weights(CamCNN(FACE, modality="image", width=WIDTH), str(tmp_path / "vgg-face.mat"))
 
 
 class Intruder:

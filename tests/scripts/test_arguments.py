@@ -1,4 +1,4 @@
-"""Paths reach the scripts as they were typed, whatever is in their names."""
+"""Paths reach the scripts as typed, with any characters in their names."""
 
 import os
 import random
@@ -29,13 +29,13 @@ NAMES = [
 ]
 
 
-def composed(*arguments, script="explain"):
-    """What a script is told, after rewriting its arguments twice, as for a further process of a run."""
-    options, overrides = to_overrides(script, arguments, KNOWN, paths=script == "explain")
-    again = to_overrides(script, [*options, *overrides], KNOWN, paths=script == "explain")
+def composed(*arguments):
+    """The paths that a script gets, after rewriting its arguments twice, as for another process of a run."""
+    options, overrides = to_overrides("explain", arguments, KNOWN)
+    again = to_overrides("explain", [*options, *overrides], KNOWN)
     assert again == (options, overrides)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(script, overrides)
+        config = compose("explain", overrides)
     config.run = "x"
     return {key: OmegaConf.to_container(config, resolve=True)[key] for key in ("checkpoint", "split", "clips")}
 
@@ -50,22 +50,22 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_plain_arguments_are_the_checkpoint_and_videos(folder):
-    told = composed("epoch=3-step=10.ckpt", *NAMES, "cam=occlusion", "++data.batch_size=4")
-    assert told == {"checkpoint": "epoch=3-step=10.ckpt", "clips": NAMES, "split": "test"}
+    paths = composed("epoch=3-step=10.ckpt", *NAMES, "cam=occlusion", "++data.batch_size=4")
+    assert paths == {"checkpoint": "epoch=3-step=10.ckpt", "clips": NAMES, "split": "test"}
     assert composed("none.ckpt", "split=train") == {"checkpoint": "none.ckpt", "clips": None, "split": "train"}
     assert composed("talk.mp4", "checkpoint=a.ckpt")["clips"] == ["talk.mp4"]
 
 
 def test_all_behind_two_dashes_are_paths(folder):
-    told = composed("a.ckpt", "cam=occlusion", "--", "-dash.mp4", "cam=best")
-    assert (told["checkpoint"], told["clips"]) == ("a.ckpt", ["-dash.mp4", "cam=best"])
+    paths = composed("a.ckpt", "cam=occlusion", "--", "-dash.mp4", "cam=best")
+    assert (paths["checkpoint"], paths["clips"]) == ("a.ckpt", ["-dash.mp4", "cam=best"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_path_is_read_as_it_was_typed_behind_its_setting(name, folder):
     for path in (name, f"{folder}/{name}"):
-        told = composed(f"checkpoint={path}", f"clips={path}")
-        assert told == {"checkpoint": path, "clips": [path], "split": "test"}
+        paths = composed(f"checkpoint={path}", f"clips={path}")
+        assert paths == {"checkpoint": path, "clips": [path], "split": "test"}
     assert composed("a.ckpt", f"clips=[{name}]")["clips"] == [name]
 
 
@@ -88,8 +88,8 @@ def test_names_of_other_bytes_than_utf_8_are_paths(folder):
 
 def test_several_in_brackets(folder):
     assert composed("a.ckpt", "clips=[talk.mp4,2016, a=b.mp4]")["clips"] == ["talk.mp4", "2016", "a=b.mp4"]
-    told = composed("a.ckpt", "clips=['a, b.mp4',\"talk.mp4\",'${run}.mp4']")
-    assert told["clips"] == ["a, b.mp4", "talk.mp4", "${run}.mp4"]
+    paths = composed("a.ckpt", "clips=['a, b.mp4',\"talk.mp4\",'${run}.mp4']")
+    assert paths["clips"] == ["a, b.mp4", "talk.mp4", "${run}.mp4"]
     assert composed("a.ckpt", "clips=[]")["clips"] == []
 
 
@@ -103,18 +103,18 @@ def test_a_missing_path_is_handed_on_so_that_it_can_be_named(folder):
 def test_other_settings_of_paths_are_quoted_too(setting, sign, folder):
     for name in ("a=b (1)", "2016", "é", "new, folder"):
         (folder / name).mkdir(exist_ok=True) if name != "2016" else None
-        _, overrides = to_overrides("train", [f"{sign}{setting}={name}"], KNOWN)
+        _, overrides = to_overrides("train", [f"{sign}{setting}={name}"])
         assert overrides == [f"{sign}{setting}='{name}'"]
 
 
 def test_what_is_no_path_stays_as_it_is():
     arguments = ["data=face_frames,clip_spectrogram", "model.width=2016", "experiment=[a,b]", "~callbacks.heatmaps"]
     arguments += ["corpus.root=a,b", "corpus.root=null", "+model.x={a:1}", "hydra/launcher=joblib"]
-    assert to_overrides("train", ["-m", *arguments, "--cfg", "job"], KNOWN) == (["-m", "--cfg", "job"], arguments)
+    assert to_overrides("train", ["-m", *arguments, "--cfg", "job"]) == (["-m", "--cfg", "job"], arguments)
 
 
 @pytest.mark.parametrize(
-    ("argument", "told"),
+    ("argument", "answer"),
     [
         ("splt=val", "Did you mean split?"),
         ("split=(1)", """'split="(1)"'"""),
@@ -122,27 +122,27 @@ def test_what_is_no_path_stays_as_it_is():
         ("", "empty"),
     ],
 )
-def test_what_cannot_be_read_is_named_and_shown_in_quotes(argument, told, folder):
+def test_what_cannot_be_read_is_named_and_shown_in_quotes(argument, answer, folder):
     with pytest.raises(SystemExit) as end:
-        to_overrides("explain", ["a.ckpt", argument], KNOWN, paths=True)
-    assert told in str(end.value)
+        to_overrides("explain", ["a.ckpt", argument], KNOWN)
+    assert answer in str(end.value)
     assert argument in str(end.value)
     assert "\n" not in str(end.value)
 
 
 def test_the_quotes_that_an_error_shows_are_right(folder):
     with pytest.raises(SystemExit) as end:
-        to_overrides("train", ["split=a 'b' (1)\\"], KNOWN)
+        to_overrides("train", ["split=a 'b' (1)\\"])
     shown = shlex.split(str(end.value).partition("such as ")[2])[0].removesuffix(".")
-    _, overrides = to_overrides("train", [shown], KNOWN)
+    _, overrides = to_overrides("train", [shown])
     with initialize_config_dir(str(CONF), version_base="1.3"):
         assert compose("explain", overrides).split == "a 'b' (1)\\"
 
 
 def test_a_script_without_paths_refuses_a_plain_argument(folder):
     with pytest.raises(SystemExit) as end:
-        to_overrides("train", ["talk.mp4"], KNOWN)
+        to_overrides("train", ["talk.mp4"])
     assert "'talk.mp4'" in str(end.value)
     with pytest.raises(SystemExit) as end:
-        to_overrides("explain", ["a.ckpt", "talk.mp4", "clips=2016"], KNOWN, paths=True)
+        to_overrides("explain", ["a.ckpt", "talk.mp4", "clips=2016"], KNOWN)
     assert "clips" in str(end.value)

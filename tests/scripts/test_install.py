@@ -1,4 +1,4 @@
-"""The commands start from anywhere, from the source tree and from an installed wheel."""
+"""The commands start in any folder, from the source tree and from an installed wheel."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ COMMANDS = PROJECT["project"]["scripts"]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """What the wheel holds: the packages, and what pyproject.toml adds to them."""
+    """The content of the wheel: the packages, and what pyproject.toml adds to them."""
     folder = tmp_path_factory.mktemp("installed")
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     for name in wheel["packages"]:
@@ -27,10 +27,10 @@ def installed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("place", ["source tree", "wheel"])
-def test_a_command_composes_its_configuration_in_any_folder(command, place, installed, tmp_path):
+@pytest.mark.parametrize("origin", ["source tree", "wheel"])
+def test_a_command_composes_its_configuration_in_any_folder(command, origin, installed, tmp_path):
     module, _, function = COMMANDS[command].partition(":")
-    path = installed if place == "wheel" else ROOT
+    path = installed if origin == "wheel" else ROOT
     start = f"import sys, {module} as module; print(module.__file__, file=sys.stderr); module.{function}()"
     environment = os.environ | {"PYTHONPATH": str(path)}
     process = subprocess.run(

@@ -1,0 +1,109 @@
+"""The callback that saves the scores of a split and its results beside the baselines.
+
+```
+Trainer(callbacks=[SaveResults()]).test(model, data)
+```
+"""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+from personality.callbacks.trainers import datamodule, scored_split
+from personality.evaluation.plots import draw_results
+from personality.evaluation.predictions import write_predictions
+from personality.evaluation.results import evaluate
+from personality.evaluation.text import remarks, results_text
+from personality.traits import TRAITS, Batch
+
+log = logging.getLogger(__name__)
+
+
+class SaveResults(Callback):
+    """Save the scores and the results of a split after `validate` and `test`.
+
+    The trainer's folder then holds `predictions_<split>.csv`, with a row for each clip of the split;
+    `labels_train.csv`, the labels of the training clips; and `results_<split>.csv`, `.txt` and `.png`. The commands of
+    `python -m personality.evaluation` work on these files.
+    """
+
+    table: Tensor | None = None
+    """A row for each clip of the split: its scores, their standard deviations, its number of segments; at first NaN."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a run whose results cannot be compared with others."""
+        targets = datamodule(trainer, self).targets
+        if not set(TRAITS) <= set(targets):
+            raise ValueError(
+                f"Got the targets {', '.join(targets)}. SaveResults expects all of {', '.join(TRAITS)}, as tables "
+                "of results do; train on all five, or leave the callback out."
+            )
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start a new table."""
+        self.table = None
+        if trainer.state.fn != TrainerFn.FITTING:
+            data = datamodule(trainer, self)
+            clips = len(data.clips(scored_split(trainer, data)))
+            self.table = torch.full((clips, 2 * len(data.targets) + 1), torch.nan)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Enter the clips of a batch."""
+        if self.table is not None:
+            clips, segments = outputs["clips"].float(), outputs["segments"].float()
+            std = (segments - clips.unsqueeze(1)).square().nanmean(1).sqrt()
+            count = torch.as_tensor(batch.segments, device=clips.device).clamp(max=segments.shape[1])
+            rows = torch.cat([clips, std, count.unsqueeze(1)], dim=1)
+            self.table[torch.as_tensor(batch.clip).cpu()] = rows.cpu()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Merge the tables of all processes; one process writes the files."""
+        if self.table is None:
+            return
+        table = torch.as_tensor(pl_module.all_gather(self.table)).view(-1, *self.table.shape).nanmean(0).cpu()
+        if trainer.is_global_zero:
+            self._write(trainer, table)
+        self.table = None
+
+    on_test_start, on_test_batch_end, on_test_epoch_end = (
+        on_validation_start,
+        on_validation_batch_end,
+        on_validation_epoch_end,
+    )
+
+    def _write(self, trainer: Trainer, table: Tensor) -> None:
+        data, folder = datamodule(trainer, self), Path(trainer.default_root_dir)
+        split = scored_split(trainer, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        clips, targets = data.clips(split), data.targets
+        columns = [*targets, *(f"{target}_std" for target in targets), "segments"]
+        predictions = pd.DataFrame(table.double().numpy(), index=clips.index, columns=columns)
+        predictions = predictions.join(clips[targets].add_suffix("_label"))
+        write_predictions(folder / f"predictions_{split}.csv", predictions)
+        if clips[targets].isna().all(axis=None):
+            return
+        train = None
+        with suppress(FileNotFoundError):  # there are no baselines without the training clips
+            train = data.clips("train")[targets]
+            train.to_csv(folder / "labels_train.csv", index_label="clip")
+        results = evaluate(predictions, train)
+        results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
+        text = "\n".join([results_text(results), "", *remarks(predictions, train)])
+        (folder / f"results_{split}.txt").write_text(text + "\n", encoding="utf-8")
+        draw_results(folder / f"results_{split}.png", {f"{split} split": predictions}, train)
+        log.info("The %s split, in %s:\n\n%s\n", split, folder, text)

@@ -1,0 +1,69 @@
+"""What an explanation reads of a model and of a data module; `TraitRegressor` and `TraitDataModule` fit."""
+
+# ruff: noqa: D102  the methods are described in those classes
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from personality.traits import Batch, Coordinates, Modality
+
+
+class Model(Protocol):
+    """A network whose `forward` is `head(backbone(inputs))`."""
+
+    backbone: nn.Module
+    """From an input to its maps."""
+    head: nn.Sequential
+    """`pool`, `linear` and `activation`, in this order."""
+    input_shape: tuple[int, ...]
+    """`(segments, channels, *space)`."""
+    explained_by: str
+    """The name in `cam.METHODS` of the method that suits the model best."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def hparams(self) -> Mapping[str, Any]:
+        """The arguments that build the same network, untrained."""
+
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+    def to(self, device: torch.device) -> Self: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+
+
+class Cache(Protocol):
+    """The features of a split."""
+
+    @property
+    def segments(self) -> np.ndarray:
+        """`(clips,)`: how many segments each clip has."""
+
+
+class Data(Protocol):
+    """Clips that can be read again by their rows in a split's table."""
+
+    modality: Modality
+    targets: list[str]
+    test_split: str
+
+    @property
+    def caches(self) -> Mapping[str, Cache]: ...
+    def splits(self) -> list[str]: ...
+    def clips(self, split: str) -> pd.DataFrame: ...
+    def usable(self, split: str) -> np.ndarray: ...
+    def fetch(self, split: str, clips: Sequence[int] | np.ndarray) -> Batch: ...
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch: ...
+    def crop(self, batch: Batch) -> Batch: ...
+    def normalise(self, batch: Batch) -> Batch: ...
+    def baseline(self, inputs: Tensor) -> Tensor:
+        """Return what stands where an input is deleted, of the inputs' shape."""
+
+    def coordinates(self, split: str, clip: int, segment: int) -> Coordinates: ...
+    def cues(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]: ...
+    def waveform(self, split: str, clip: int) -> np.ndarray | None: ...
+    def sound(self, split: str, clip: int) -> bytes | None: ...
