@@ -66,9 +66,11 @@ class SaveResults(Callback):
         """Enter the clips of a batch."""
         if self.table is not None:
             clips, segments = outputs["clips"].float(), outputs["segments"].float()
-            std = (segments - clips.unsqueeze(1)).square().nanmean(1).sqrt()
-            count = torch.as_tensor(batch.segments, device=clips.device).clamp(max=segments.shape[1])
-            rows = torch.cat([clips, std, count.unsqueeze(1)], dim=1)
+            count = torch.as_tensor(batch.segments, device=clips.device).clamp(max=segments.shape[1]).unsqueeze(1)
+            real = torch.arange(segments.shape[1], device=clips.device) < count
+            squares = (segments - clips.unsqueeze(1)).square().masked_fill(~real.unsqueeze(2), 0)
+            std = (squares * (real / count).unsqueeze(2)).sum(1).sqrt()
+            rows = torch.cat([clips, std, count], dim=1)
             self.table[torch.as_tensor(batch.clip).cpu()] = rows.cpu()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
