@@ -116,6 +116,7 @@ def test_scores_on_disk_are_those_that_were_measured(trained):
     assert logged == pytest.approx(1 - np.mean(errors), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(trained, overrides, tmp_path):
     run("train", *overrides, "trainer.max_epochs=2", "model.width=0.1", "~callbacks.heatmaps", folder=tmp_path)
     again = newest(tmp_path)
@@ -171,6 +172,7 @@ def test_a_checkpoint_alone_can_be_explained(trained, tmp_path):
     np.testing.assert_allclose(again, first, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_another_split_and_another_method(trained, tmp_path):
     overrides = f"checkpoint={trained[0] / 'checkpoints/best.ckpt'}", "split=train", "cam=grad_cam"
     run("explain", *overrides, folder=tmp_path)
@@ -305,6 +307,7 @@ def unlabelled(corpus, tmp_path):
     return root, ["corpus=first_impressions", f"corpus.root={root}", f"data.cache={tmp_path}/a cache (1)"]
 
 
+@pytest.mark.slow
 def test_without_test_labels_the_test_is_left_out_and_the_report_shows_validation(unlabelled, tmp_path):
     root, overrides = unlabelled
     (root / "annotation_test.pkl").unlink()

@@ -344,6 +344,7 @@ def test_a_clip_that_cannot_be_unpacked_is_tried_again_and_named(tmp_path, caplo
     assert (tmp_path / "kept/a.mp4").read_bytes() == b"A" * 99
 
 
+@pytest.mark.slow
 def test_from_encrypted_archives_to_a_trained_model_by_one_command(corpus, tmp_path, keys):
     root = pack(corpus, tmp_path / "downloaded", zips.aes)
     words = ["corpus=first_impressions", f"corpus.root={root}", "corpus.interview=true", "trainer.max_epochs=1"]

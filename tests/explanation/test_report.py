@@ -211,6 +211,7 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
     assert re.search(r"\[\d", text.split("<h3>Planted cues</h3>")[1].split("</table>")[0])
 
 
+@pytest.mark.slow
 def test_a_page_of_ones_own_videos_shows_their_scores(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("personality.corpus.video_files.CLIP_SECONDS", 1.4)
     videos = [corpus.clips("test").path.iloc[0], corpus.clips("val").path.iloc[0]]
