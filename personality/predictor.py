@@ -83,7 +83,7 @@ class Predictor(NamedTuple):
         """Compute the features of videos in a temporary folder."""
         with TemporaryDirectory() as folder:
             settings = self.data.settings | {"cache": folder}
-            data = type(self.data)(VideoFiles(videos, self.data.modality), **settings)
+            data = type(self.data)(VideoFiles(videos, self.data.modality, self.data.targets), **settings)
             data.prepare_data()
             data.setup()
             yield data
@@ -132,7 +132,7 @@ def load(
         ) from error
     clips: Corpus
     if videos is not None:
-        clips = VideoFiles(videos, _find_class(TraitDataModule, data).modality)
+        clips = VideoFiles(videos, _find_class(TraitDataModule, data).modality, data["targets"])
         clips.prepare()
     else:
         corpus = corpus or {}

@@ -44,6 +44,7 @@ ALIASES = {
         *["video", "sample", "file", "path", "name"],
     ],
     "source": ["source", "sourceid", "videoid"],
+    "group": ["group"],
     "line": ["line"],
     **{name: [name, f"{name}group", f"apparent{name}"] for name in ATTRIBUTES},
     "segments": ["segments"],
@@ -99,6 +100,34 @@ def read_table(file: str | Path | Openable, *keys: str, numbered: bool = False) 
     return _set_index(table, path, keys, numbered)
 
 
+def read_cells(file: str | Path) -> pd.DataFrame:
+    """Read the cells of a table as they are: csv, tsv and the like as `read_table` does, or parquet.
+
+    Returns:
+        The rows and columns of the file under its own names: text, NaN for an empty cell.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a table.
+    """
+    path = Path(file)
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {found}. Expected a csv, tsv or parquet file; check the name.")
+    if path.suffix.lower() != ".parquet":
+        return _read_csv(path.read_bytes(), path)
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        raise ValueError(
+            f"{path} is a parquet file, and nothing that reads these is installed. Expected the extra parquet (uv sync "
+            "--extra parquet), or a csv file."
+        ) from error
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is no parquet file: {error}. Expected a table; save it again.") from error
+    return table.apply(lambda column: column.where(column.isna(), column.astype(str)).astype(object))
+
+
 def rename_columns(columns: Iterable[object]) -> list[str]:
     """Return this project's names of columns, and the file's own names of all others.
 
@@ -136,6 +165,15 @@ def rename_columns(columns: Iterable[object]) -> list[str]:
 def only_letters(name: object) -> str:
     """Return the letters of a name in lower case, to compare different spellings."""
     return re.sub(r"[^a-z]", "", str(name).lower())
+
+
+def is_like_a_trait(name: str) -> bool:
+    """Return whether a column's name is probably a misspelt trait.
+
+    >>> is_like_a_trait("opennes"), is_like_a_trait("warmth")
+    (True, False)
+    """
+    return bool(difflib.get_close_matches(only_letters(name), SPELLINGS, n=1, cutoff=0.8))
 
 
 def clip_name(name: str) -> str:

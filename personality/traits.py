@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     inputs: Tensor
     """`(segments, channels, *space)`, with one or two dimensions of space."""
     labels: Tensor
-    """`(targets,)` labels in [0, 1]; NaN where a clip has no label."""
+    """`(targets,)` labels in the units of the corpus; NaN where a clip has no label."""
     segments: Tensor | int
     """The number of real segments; those after them are padding of a short clip."""
     clip: Tensor | int

@@ -341,7 +341,7 @@ def test_a_split_that_training_needs_is_missed_before_features_are_computed(unla
     root, overrides = unlabelled
     (root / file).unlink()
     output = run("train", *overrides, f"trainer={trainer}", folder=tmp_path, expect=1)
-    for part in (f"There are no {split} clips", file, str(root), "corpus.split=by_source"):
+    for part in (f"There are no {split} clips", file, str(root), "corpus.split=by_group"):
         assert part in output
     assert "Traceback" not in output
     assert not (tmp_path / "a cache (1)").exists()

@@ -25,7 +25,7 @@ ALLOWED = {
     "callbacks": ["traits", "atomic", "evaluation", "explanation"],
     "predictor": ["traits", "corpus", "data", "explanation", "models"],
     "__init__": ["predictor"],
-    "scripts": ["memory", "predictor", "data"],
+    "scripts": ["memory", "predictor", "data", "atomic", "evaluation", "explanation", "callbacks"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""
 LIBRARIES = {

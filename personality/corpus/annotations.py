@@ -1,13 +1,11 @@
-"""Label files, transcripts and tables of people: read safely, and joined with the clips."""
+"""Label files, transcripts and tables of people: read safely."""
 
 import logging
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from personality.corpus.archives import Member
 from personality.corpus.files import File
 from personality.pickles import unpickle
 from personality.tables import (
@@ -101,37 +99,6 @@ def read_people(file: File) -> pd.DataFrame | None:
         return None
     known = [name for name in ATTRIBUTES if name in table]
     return table.loc[~table.index.duplicated(), known] if known else None
-
-
-def join_clips(labels: pd.DataFrame, files: Mapping[str, File]) -> pd.DataFrame:
-    """Join labels and video files by the clip's name, with or without .mp4; warn of those without a partner.
-
-    Args:
-        labels: A row a clip; the clip's name is the last level of the index.
-        files: The video of each clip: a path, or a member of an archive.
-
-    Returns:
-        The labels of the clips that have a video, with `path` as the first column.
-
-    Raises:
-        ValueError: No clip has both.
-    """
-    labels = labels.rename(index=clip_name, level="clip")
-    files = {clip_name(clip): file for clip, file in files.items()}
-    names = labels.index.get_level_values("clip")
-    if no_video := sorted(set(names) - set(files)):
-        log.warning("Labels without a video, left out: %s", format_clips(no_video, 20))
-    if no_label := sorted(set(files) - set(names)):
-        log.warning("Videos without a label, left out: %s", format_clips(no_label, 20))
-    joined = labels[names.isin(list(files))]
-    if joined.empty:
-        raise ValueError(
-            f"None of {len(files)} videos has one of {len(labels)} labels. Expected names such as "
-            f"{next(iter(names), 'J4GQm9j0JZ0.003.mp4')} among the videos; check that both come from one data set."
-        )
-    sources = [files[clip] for clip in joined.index.get_level_values("clip")]
-    paths = [source if isinstance(source, Member) else str(source) for source in sources]
-    return pd.concat([pd.Series(paths, joined.index, name="path", dtype=object), joined], axis="columns")
 
 
 def _decode_utf8(text: str) -> str:

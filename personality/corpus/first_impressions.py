@@ -1,12 +1,11 @@
 """ChaLearn First Impressions V2: 10,000 clips of people who talk to a camera, with apparent traits."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from personality.corpus.files import File, find_files, keep_files
 from personality.corpus.labelled import LabelledCorpus
-from personality.corpus.splits import SHARES
 from personality.traits import TRAITS
 
 
@@ -19,14 +18,14 @@ class FirstImpressions(LabelledCorpus):
     PERSONALITY_PASSWORD_OUTER and PERSONALITY_PASSWORD_INNER hold the passwords of encrypted archives in the folder,
     and of encrypted archives within archives.
 
+    In the official splits most persons in val and test are also in train.
+
     Args:
         root: The folder.
-        split: "official", where most persons in val and test are also in train; or "by_source", which makes new splits
-            of all labelled clips, so that the clips of a source video are in one split.
         interview: Whether the interview score is a sixth label: whether to invite the person to a job interview.
         keep_videos: A folder to which `prepare` unpacks all archives, once. Useful for encrypted archives within
             archives, such as the test clips: otherwise they are unpacked to a temporary folder each time.
-        shares: Relative sizes of the three splits made by source.
+        **splitting: See `Corpus`.
 
     Example:
         FirstImpressions("/data/first_impressions").clips("train")[["path", "openness"]]
@@ -36,16 +35,11 @@ class FirstImpressions(LabelledCorpus):
     remedy = "download the data set from https://chalearnlap.cvc.uab.cat/dataset/24/description/ and pass its folder"
 
     def __init__(
-        self,
-        root: str | Path,
-        split: str = "official",
-        interview: bool = False,
-        keep_videos: str | Path | None = None,
-        shares: Sequence[float] = SHARES,
+        self, root: str | Path, interview: bool = False, keep_videos: str | Path | None = None, **splitting: Any
     ) -> None:
-        super().__init__(root, split, shares)
+        super().__init__(**splitting)
+        self.root, self.keep_videos = Path(root), None if keep_videos is None else Path(keep_videos)
         self.targets = [*TRAITS, "interview"] if interview else [*TRAITS]
-        self.keep_videos = None if keep_videos is None else Path(keep_videos)
 
     def prepare(self) -> None:
         """Unpack archives to `keep_videos`, and log what was found."""

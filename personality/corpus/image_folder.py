@@ -1,12 +1,11 @@
 """Frames that were extracted before: a folder of images for each clip, as published systems use them."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from personality.corpus.files import File, find_files, list_files
 from personality.corpus.labelled import LabelledCorpus
-from personality.corpus.splits import SHARES
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -19,30 +18,26 @@ class ImageFolder(LabelledCorpus):
 
     Args:
         root: The folder.
-        labels: Another folder of label files, or a single label file, whose clips are training clips.
-        split: "by_source", since often only the training clips are there, or "official".
-        shares: Relative sizes of the three splits made by source.
+        label_files: Another folder of label files, or a single label file, whose clips are training clips.
+        split: See `Corpus`. `by_group` by default, since often only the training clips are there.
+        **splitting: See `Corpus`.
     """
 
     name = "image_folder"
     media = "folders of images"
-    remedy = "pass the folder of the images, and as `labels` the label files if they are elsewhere"
+    remedy = "pass the folder of the images, and as `label_files` the label files if they are elsewhere"
     suffixes = (".pkl", ".csv")
 
     def __init__(
-        self,
-        root: str | Path,
-        labels: str | Path | None = None,
-        split: str = "by_source",
-        shares: Sequence[float] = SHARES,
+        self, root: str | Path, label_files: str | Path | None = None, split: str | None = "by_group", **splitting: Any
     ) -> None:
-        super().__init__(root, split, shares)
-        self.labels = None if labels is None else Path(labels)
+        super().__init__(split, **splitting)
+        self.root, self.label_files = Path(root), None if label_files is None else Path(label_files)
 
     @cached_property
     def _files(self) -> list[File]:
         files = find_files(self.root, self.suffixes)
-        return files if self.labels is None else [*find_files(self.labels, self.suffixes), *files]
+        return files if self.label_files is None else [*find_files(self.label_files, self.suffixes), *files]
 
     @cached_property
     def _sources(self) -> dict[str, File]:
@@ -51,6 +46,6 @@ class ImageFolder(LabelledCorpus):
 
     @property
     def _label_files(self) -> dict[str, File]:
-        if self.labels is not None and self.labels.is_file():
-            return {"train": self.labels}
+        if self.label_files is not None and self.label_files.is_file():
+            return {"train": self.label_files}
         return super()._label_files

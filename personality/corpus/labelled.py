@@ -1,18 +1,18 @@
-"""A corpus in a folder with label files: joins clips and labels, and makes splits."""
+"""A corpus in a folder with label files: joins clips and labels."""
 
 import logging
-from collections.abc import Sequence
 from functools import cached_property, reduce
 from pathlib import Path
 
 import pandas as pd
 
-from personality.corpus.annotations import join_clips, read_labels, read_people, read_transcripts
+from personality.corpus.annotations import read_labels, read_people, read_transcripts
 from personality.corpus.archives import Member
-from personality.corpus.base import SPLITS, Corpus
+from personality.corpus.base import Corpus
 from personality.corpus.files import File, base_name, find_files
-from personality.corpus.splits import SHARES, split_by_source, train_source_share
-from personality.tables import ATTRIBUTES, format_clips
+from personality.corpus.splits import SPLITS
+from personality.tables import ATTRIBUTES, clip_name, format_clips
+from personality.traits import source_id
 
 log = logging.getLogger(__name__)
 
@@ -26,61 +26,43 @@ CHALLENGE_FILES = dict(zip(SPLITS, ("training_gt.csv", "validation_gt.csv", "tes
 class LabelledCorpus(Corpus):
     """Clips and label files below one folder, also in archives.
 
-    A clip belongs to the split whose label file lists it, wherever its video is. Clips without labels and labels
-    without a clip are left out with a warning. A split without a label file does not affect the others. A sub-class
-    sets `name`, `remedy` and `targets`, and overrides what differs of `_files`, `_sources` and `_label_files`.
-
-    Args:
-        root: The folder.
-        split: "official" uses the splits of the label files; "by_source" makes new splits of all labelled clips, so
-            that the clips of a source video are in one split.
-        shares: Relative sizes of the three splits made by source.
+    A clip belongs to the split whose label file lists it, wherever its video is, and to the group of its source video.
+    Clips without labels and labels without a clip are left out with a warning. A split without a label file does not
+    affect the others. A subclass sets `name`, `remedy` and `targets`, and overrides what differs of `_files`,
+    `_sources` and `_label_files`.
     """
 
-    remedy: str
-    """What to do where clips or label files are missing."""
+    root: Path
     media = "mp4 files"
     suffixes: tuple[str, ...] = (".mp4", ".wav", ".pkl", ".csv")
 
-    def __init__(self, root: str | Path, split: str = "official", shares: Sequence[float] = SHARES) -> None:
-        if split not in ("official", "by_source"):
-            raise ValueError(f"Got split {split!r}. Expected official or by_source; choose one.")
-        self.root, self.split, self.shares = Path(root), split, shares
-
-    def prepare(self) -> None:
-        """Log for each split how many clips were found and are missing, and how many have a source in train."""
-        counts = self._labels.groupby(level="split").size()
-        parts = self._labelled_clips["path"].groupby(level="split")
-        found = {str(split): paths.droplevel("split") for split, paths in parts}
-        train = [str(clip) for clip in found["train"].index] if "train" in found else []
-        for split in SPLITS:
-            if split not in counts:
-                log.info("%s: no labels (expected %s or %s)", split, LABEL_FILES[split], CHALLENGE_FILES[split])
-                continue
-            paths = found.get(split, pd.Series(dtype=object))
-            archived = sum(isinstance(path, Member) for path in paths)
-            sound = sum(str(path).lower().endswith(".wav") for path in paths)
-            log.info(
-                "%s: %d of %d labelled clips found (%d in archives, %d as sound alone), %d missing",
-                *(split, len(paths), counts[split], archived, sound, counts[split] - len(paths)),
+    def read(self) -> pd.DataFrame:
+        """Join label files, clips and tables of people: `Corpus.read`."""
+        labels, files = self._labels, self._sources
+        paths = [files.get(clip) for clip in labels.index]
+        if not any(paths):
+            raise ValueError(
+                f"None of {len(files)} {self.media} below {self.root} has one of {len(labels)} labels. Expected names "
+                f"such as {labels.index[0]} among the clips; check that both come from one data set."
             )
-            if split != "train" and len(paths) and train:
-                share = 100 * train_source_share(map(str, paths.index), train)
-                log.info("%s: %.1f %% of its clips are from a source that is also in train", split, share)
+        if unlabelled := sorted({*files} - {*labels.index}):
+            log.warning("Clips without a label, left out: %s", format_clips(unlabelled, 20))
+        found = [path for path in paths if path is not None]
+        archived = sum(isinstance(path, Member) for path in found)
+        sound = sum(str(path).lower().endswith(".wav") for path in found)
+        log.info("%d clips below %s: %d in archives, %d as sound alone", len(found), self.root, archived, sound)
+        columns = {
+            "path": [path if path is None or isinstance(path, Member) else str(path) for path in paths],
+            "group": [source_id(clip) for clip in labels.index],
+        }
+        table = pd.DataFrame(columns, index=labels.index, dtype=object)
+        people = self._people.reindex(labels.index)
+        return pd.concat([table, labels[["split", *self.targets]], people], axis="columns")
 
-    def clips(self, split: str) -> pd.DataFrame:
-        """Return the clips of a split: `Corpus.clips`, with all `targets`."""
-        if split not in SPLITS:
-            raise ValueError(f"There is no split {split!r}. Expected one of {', '.join(SPLITS)}.")
-        splits = self._labelled_clips.index.get_level_values("split")
-        clips = self._labelled_clips[splits == split].droplevel("split").sort_index()
-        if clips.empty:
-            by_source = "; or let split='by_source' (corpus.split=by_source) make three splits of all labelled clips"
-            raise FileNotFoundError(
-                f"There are no {split} clips: no clip below {self.root} is listed in a file {LABEL_FILES[split]} "
-                f"there. Expected that file and its clips: {self.remedy}{by_source * (self.split == 'official')}."
-            )
-        return clips[["path", *self.targets]]
+    @property
+    def attributes(self) -> list[str]:  # type: ignore[override]
+        """Those of gender, ethnicity and age that a csv file below the folder has."""
+        return [*self._people]
 
     def transcripts(self, split: str) -> pd.Series | None:
         """Return transcripts from files such as `transcription_training.pkl`: `Corpus.transcripts`."""
@@ -90,14 +72,13 @@ class LabelledCorpus(Corpus):
         texts = pd.concat([read_transcripts(file) for file in files])
         return texts[~texts.index.duplicated()].reindex(self.clips(split).index)
 
-    def groups(self, split: str) -> pd.DataFrame | None:
-        """Return groups from all csv files with gender, ethnicity or age of clips: `Corpus.groups`."""
+    @cached_property
+    def _people(self) -> pd.DataFrame:
+        """The gender, ethnicity and age in all csv files with clips, as far as they are there."""
         files = [file for file in self._files if base_name(file).lower().endswith(".csv")]
         tables = [table for table in map(read_people, files) if table is not None]
-        if not tables:
-            return None
-        people = reduce(pd.DataFrame.combine_first, tables)
-        return people.reindex(self.clips(split).index)[[name for name in ATTRIBUTES if name in people]]
+        people = reduce(pd.DataFrame.combine_first, tables, pd.DataFrame())
+        return people[[name for name in ATTRIBUTES if name in people]]
 
     @cached_property
     def _files(self) -> list[File]:
@@ -121,9 +102,9 @@ class LabelledCorpus(Corpus):
         names = {split: [LABEL_FILES[split], CHALLENGE_FILES[split]] for split in SPLITS}
         return {split: files[name] for split in SPLITS for name in names[split][::-1] if name in files}
 
-    @cached_property
+    @property
     def _labels(self) -> pd.DataFrame:
-        """The labels of all clips: index `split`, `clip`."""
+        """The labels of all clips, and the split of their file: index `clip`."""
         labels = {split: read_labels(file) for split, file in self._label_files.items()}
         for split, table in labels.items():
             if missing := [target for target in self.targets if target not in table]:
@@ -136,19 +117,17 @@ class LabelledCorpus(Corpus):
                 f"{self.root} holds {len(self._sources)} {self.media} and {len(labels)} label files. Expected the "
                 f"clips and {' or '.join(LABEL_FILES.values())}: {self.remedy}."
             )
-        table = pd.concat(labels, names=["split"])
-        clips = table.index.get_level_values("clip")
-        if clips.has_duplicates:
+        table = pd.concat([part.assign(split=split) for split, part in labels.items()]).rename(index=clip_name)
+        if table.index.has_duplicates:
             raise ValueError(
-                f"The label files below {self.root} put {format_clips(clips[clips.duplicated()], 20)} "
+                f"The label files below {self.root} put {format_clips(table.index[table.index.duplicated()], 20)} "
                 "into more than one split. Expected each clip in one split; correct the label files."
             )
-        if self.split == "by_source":
-            splits = split_by_source(clips, shares=self.shares)
-            table.index = pd.MultiIndex.from_arrays([splits, clips], names=["split", "clip"])
         return table
 
-    @cached_property
-    def _labelled_clips(self) -> pd.DataFrame:
-        """All clips that have both a file and labels: index `split`, `clip`."""
-        return join_clips(self._labels, self._sources)
+    def _why_none(self, split: str) -> str:
+        by_group = "; or let split='by_group' (corpus.split=by_group) make three splits of all labelled clips"
+        return (
+            f"no clip below {self.root} is listed in a file {LABEL_FILES[split]} there. Expected that file and its "
+            f"clips: {self.remedy}{by_group * (not self._table.attrs['made_anew'])}"
+        )

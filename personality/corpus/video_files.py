@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote_from_bytes
@@ -20,7 +19,7 @@ import pandas as pd
 from personality.corpus.base import Corpus
 from personality.corpus.files import list_files
 from personality.features.media import Excerpt, MediaError, excerpts
-from personality.traits import CLIP_SECONDS, TARGETS, Modality
+from personality.traits import CLIP_SECONDS, TARGETS, Modality, source_id
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +48,23 @@ class VideoFiles(Corpus):
             here is always listed. A file in a folder is listed if it has the suffix of a media file, or if FFmpeg finds
             sound or pictures in it; others are skipped with a warning.
         modality: The stream that is cut into clips, `audio` or `image`: the `modality` of the data module.
+        targets: Names of the labels, which no clip has.
     """
 
     name = "video_files"
     pool_above = 8
 
-    def __init__(self, paths: str | Path | Sequence[str | Path], modality: Modality = "audio") -> None:
+    def __init__(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        modality: Modality = "audio",
+        targets: Sequence[str] = TARGETS,
+    ) -> None:
+        super().__init__("official")
         if modality not in ("audio", "image"):
             raise ValueError(f"Got modality {modality!r}: expected audio or image.")
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+        self.targets = [*targets]
         self.kind: Literal["audio", "video"] = "audio" if modality == "audio" else "video"
 
     def prepare(self) -> None:
@@ -74,11 +81,10 @@ class VideoFiles(Corpus):
         if split != "test":
             raise FileNotFoundError(f"There is no split {split!r} of unlabelled videos. Expected test, which has all.")
         self.prepare()
-        return self._table
+        return super().clips(split)
 
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        """The clips, listed once, since finding the duration of a video takes time."""
+    def read(self) -> pd.DataFrame:
+        """List the clips: `Corpus.read`. Finding the duration of a video takes time."""
         found = self._find()
         cut = {file: _cut(path, self.kind, named) for file, (path, named) in found.items()}
         skipped = [_printable(file.name) for file, parts in cut.items() if not parts]
@@ -94,11 +100,12 @@ class VideoFiles(Corpus):
                 f"{len(found)} files. Expected at least one; name it, or the folder that holds it."
             )
         sources: dict[str, Excerpt | str] = {}
-        for file, name in zip(files, _names(files), strict=True):
+        for file, name in zip(files, unique_names(files), strict=True):
             digits = 3 if len(cut[file]) <= 1000 else 5  # see `source_id`
             sources |= {f"{name}.{number:0{digits}d}.mp4": part for number, part in enumerate(cut[file])}
-        table = pd.DataFrame({"path": pd.Series(sources, dtype=object), **dict.fromkeys(TARGETS, np.nan)})
-        return table.rename_axis("clip").sort_index()
+        table = pd.DataFrame({"path": pd.Series(sources, dtype=object), "split": "test"})
+        table["group"] = [source_id(clip) for clip in sources]
+        return table.assign(**dict.fromkeys(self.targets, np.nan)).rename_axis("clip")
 
     def _find(self) -> dict[Path, tuple[Path, bool]]:
         """Find all files, each once. Return for each full path the path to open, and whether it is in `paths`."""
@@ -139,10 +146,10 @@ def _is_media(file: Path) -> bool:
     return False
 
 
-def _names(files: Sequence[Path]) -> list[str]:
+def unique_names(files: Sequence[Path]) -> list[str]:
     """Name each file by its stem, and files of the same name by as much more of their path as makes them different.
 
-    >>> _names([Path("/a/P01/talk.mp4"), Path("/a/P02/talk.mp4"), Path("/a/intro.mov"), Path("/a/intro.mp4")])
+    >>> unique_names([Path("/a/P01/talk.mp4"), Path("/a/P02/talk.mp4"), Path("/a/intro.mov"), Path("/a/intro.mp4")])
     ['P01_talk', 'P02_talk', 'intro.mov', 'intro.mp4']
     """
     candidates = [_candidate_names(file) for file in files]

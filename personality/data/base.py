@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
+from personality.data.cache_rows import ArrayRows, CacheRows
 from personality.data.cues import mask_cues
 from personality.data.dataset import ClipDataset, same
 from personality.data.standardise import standardise
@@ -105,7 +106,7 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         self.settings["targets"] = self.targets  # another corpus may have others
         self.held: dict[str, Tensor] = {}
         self.tables: dict[str, pd.DataFrame] = {}
-        self.caches: dict[str, FeatureCache] = {}
+        self.caches: dict[str, FeatureCache | CacheRows] = {}
 
     @abstractmethod
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
@@ -133,8 +134,8 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         self.corpus.prepare()
         for split in self._needed():
             self.clips(split)  # raises before features take hours
-        for split in self.splits():
-            cache = self.open(split)
+        for split in dict.fromkeys(map(self.corpus.stored_split, self.splits())):
+            cache = self.stored(split)
             paths = self.clips(split).path
             pool = len(paths) > self.corpus.pool_above
             processes = 0 if self.processes is None and not pool else self.processes
@@ -173,7 +174,7 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         return found
 
     def clips(self, split: str) -> pd.DataFrame:
-        """Return the table of a split's clips: index `clip`, the video's `path`, a column for each target."""
+        """Return the table of a split's clips: index `clip`, the video's `path`, its `group`, a column a target."""
         if split not in self.tables:
             table = self.corpus.clips(split)
             if missing := [target for target in self.targets if target not in table]:
@@ -184,8 +185,14 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
             self.tables[split] = table
         return self.tables[split]
 
-    def open(self, split: str) -> FeatureCache:
-        """Open the cache of a split's features. Other parameters or videos have another cache."""
+    def open(self, split: str) -> FeatureCache | CacheRows:
+        """Open the features of a split's clips."""
+        stored = self.corpus.stored_split(split)
+        cache = self.stored(stored)
+        return cache if split == stored else CacheRows(cache, [*self.clips(split).index])
+
+    def stored(self, split: str) -> FeatureCache:
+        """Open the cache of the clips of a `Corpus.stored_split`. Other parameters or videos have another cache."""
         parameters = {
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
@@ -206,6 +213,14 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         """The mean of the training labels `(targets,)`: the baseline that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
 
+    @property
+    def target_scale(self) -> Tensor:
+        """The lowest and the highest label of each target, `(2, targets)`: of the corpus, or of the training clips."""
+        if self.corpus.scale is not None:
+            return torch.tensor(self.corpus.scale).unsqueeze(1).expand(2, len(self.targets))
+        labels = self.clips("train")[self.targets]
+        return torch.tensor(np.stack([labels.min(), labels.max()]), dtype=torch.float32)
+
     def fetch(self, split: str, clips: Sequence[int] | np.ndarray, count: int | None = None) -> Batch:
         """Read clips by their rows in the split's table: a batch on the CPU, as stored.
 
@@ -221,14 +236,14 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         labels = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
         return ClipDataset(self.inputs(split), self.caches[split].segments, labels, count, self.rng)
 
-    def inputs(self, split: str) -> np.ndarray | Tensor:
+    def inputs(self, split: str) -> ArrayRows | np.ndarray | Tensor:
         """Return the inputs of a split, `(clips, *stored_shape)`, on disk or, with `on_device`, on the device."""
         inputs = self.caches[split].inputs
         if not self.on_device:
             return inputs
         if split not in self.held:
             device = self.trainer.strategy.root_device if self.trainer else "cpu"
-            self.held[split] = torch.tensor(inputs, device=device)
+            self.held[split] = torch.tensor(np.asarray(inputs), device=device)
         return self.held[split]
 
     def rng(self, clips: Tensor) -> np.random.Generator:
@@ -286,6 +301,10 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         order: Sampler[int] = DistributedSampler(clips, processes, rank, shuffle=shuffle, seed=self.seed)
         pin = torch.cuda.is_available() and not self.on_device
         return DataLoader(clips, self.batch_size, sampler=order, collate_fn=same, pin_memory=pin)
+
+    def people(self, split: str) -> pd.DataFrame | None:
+        """Return the attributes of the person in each clip of a split: `Corpus.people`."""
+        return self.corpus.people(split)
 
     def cues(self, split: str, clip: int, segment: int) -> dict[str, np.ndarray]:
         """Locate planted cues in a segment.

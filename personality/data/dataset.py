@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from personality.data.cache_rows import ArrayRows
 from personality.traits import Batch
 
 Rng = Callable[[Tensor], np.random.Generator]
@@ -34,7 +35,7 @@ class ClipDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        inputs: np.ndarray | Tensor,
+        inputs: ArrayRows | np.ndarray | Tensor,
         segments: np.ndarray,
         labels: Tensor,
         count: int | None = None,

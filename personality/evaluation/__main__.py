@@ -10,10 +10,16 @@ import pandas as pd
 from personality.evaluation.calibration import calibration, rescale
 from personality.evaluation.fairness import fairness, read_groups
 from personality.evaluation.fusion import fuse, learn_weights
-from personality.evaluation.predictions import is_evaluable, read_predictions, read_trait_labels, write_predictions
+from personality.evaluation.predictions import (
+    Scale,
+    is_evaluable,
+    read_predictions,
+    read_trait_labels,
+    scored_targets,
+    write_predictions,
+)
 from personality.evaluation.results import compare, evaluate
 from personality.evaluation.text import calibration_text, fairness_text, remarks, results_text
-from personality.traits import TRAITS
 
 MANUAL = """
 python -m personality.evaluation A.csv                      metrics of the predictions and of the baselines
@@ -52,6 +58,10 @@ def main(arguments: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Define the commands and their options."""
     labels = argparse.ArgumentParser(add_help=False)
+    labels.add_argument(
+        "--scale", type=float, nargs=2, default=(0.0, 1.0), metavar=("LOW", "HIGH"),
+        help="lowest and highest label there can be (default: 0 1)",
+    )  # fmt: skip
     labels.add_argument("--labels", type=Path, metavar="FILE", help="labels of the predicted clips (csv or pickle)")
     train = argparse.ArgumentParser(add_help=False)
     train.add_argument("--train", type=Path, metavar="FILE", help="labels of the training clips (csv or pickle)")
@@ -95,27 +105,29 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    predictions, train = _read_labelled(options.predictions, options.labels), _read_training_labels(options)
-    results = evaluate(predictions, train, count_missing=options.count_missing)
+    scale = _scale(options)
+    predictions, train = _read_labelled(options.predictions, options.labels, scale), _read_training_labels(options)
+    results = evaluate(predictions, train, scale=scale, count_missing=options.count_missing)
     calibrated = calibration(predictions)
     print(results_text(results), calibration_text(calibrated), sep="\n\n")
     tables = [results, calibrated]
     if options.groups:
-        tables.append(fairness(predictions, read_groups(options.groups), train))
+        tables.append(fairness(predictions, read_groups(options.groups), train, scale=scale))
         print("", fairness_text(tables[-1]), sep="\n")
-    print("", *remarks(predictions, train), sep="\n")
+    print("", *remarks(predictions, train, scale), sep="\n")
     if options.count_missing:
         print("In the first tables, a clip without a score counts with the mean training label.")
     _write(pd.concat(tables, ignore_index=True), options.csv)
 
 
 def _compare(options: argparse.Namespace) -> None:
-    first, second = (_read_labelled(path, options.labels) for path in (options.predictions, options.second))
+    scale = _scale(options)
+    first, second = (_read_labelled(path, options.labels, scale) for path in (options.predictions, options.second))
     train = _read_training_labels(options)
-    results = compare(first, second, train)
+    results = compare(first, second, train, scale=scale)
     print(f"first   {options.predictions}\nsecond  {options.second}\n\n{results_text(results)}\n")
     for name, predictions in [("first", first), ("second", second)]:
-        for remark in remarks(predictions, train):
+        for remark in remarks(predictions, train, scale):
             print(f"{name}: {remark}")
     _write(results, options.csv)
 
@@ -123,13 +135,15 @@ def _compare(options: argparse.Namespace) -> None:
 def _plot(options: argparse.Namespace) -> None:
     from personality.evaluation.plots import draw_results  # the other commands start without Matplotlib
 
-    train = _read_training_labels(options)
-    tables = [_read_labelled(path, options.labels) for path in options.predictions]
+    train, scale = _read_training_labels(options), _scale(options)
+    tables = [_read_labelled(path, options.labels, scale) for path in options.predictions]
     names = _short_names(options.predictions)
-    draw_results(options.output, dict(zip(names, tables, strict=True)), train)
+    draw_results(options.output, dict(zip(names, tables, strict=True)), train, scale)
     print(f"Drew {len(tables)} model{'s' * (len(tables) > 1)}: {options.output}")
     if options.csv:
-        results = [evaluate(table, train).assign(file=name) for name, table in zip(names, tables, strict=True)]
+        results = [
+            evaluate(table, train, scale=scale).assign(file=name) for name, table in zip(names, tables, strict=True)
+        ]
         _write(pd.concat(results), options.csv)
 
 
@@ -151,26 +165,36 @@ def _fuse(options: argparse.Namespace) -> None:
                 f"Got {len(options.learn)} validation files for {len(options.predictions)} files to fuse. Expected one "
                 "for each, of the same models in the same order; add the missing ones after --learn."
             )
-        validation = [_read_labelled(path, options.validation_labels, "--validation-labels") for path in options.learn]
+        given = options.validation_labels, _scale(options), "--validation-labels"
+        validation = [_read_labelled(path, *given) for path in options.learn]
         learnt = learn_weights(validation)
         print("Weights learnt on validation:", learnt.set_axis(options.predictions).round(4).to_string(), sep="\n")
         weights = learnt.to_numpy()
-    _write_predictions(options.output, fuse([_read(path, options.labels) for path in options.predictions], weights))
+    tables = [_read(path, options.labels, _scale(options)) for path in options.predictions]
+    _write_predictions(options.output, fuse(tables, weights))
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    validation = _read_labelled(options.validation, options.validation_labels, "--validation-labels")
+    scale = _scale(options)
+    validation = _read_labelled(options.validation, options.validation_labels, scale, "--validation-labels")
     print(calibration_text(calibration(validation)))
-    _write_predictions(options.output, rescale(_read(options.predictions, options.labels), validation))
+    _write_predictions(options.output, rescale(_read(options.predictions, options.labels, scale), validation))
 
 
-def _read(path: Path, labels: Path | None) -> pd.DataFrame:
-    return read_predictions(path, read_trait_labels(labels) if labels else None)
+def _scale(options: argparse.Namespace) -> Scale:
+    low, high = options.scale
+    if low >= high:
+        raise ValueError(f"Got --scale {low:g} {high:g}. Expected the lowest label, then the highest.")
+    return low, high
 
 
-def _read_labelled(path: Path, labels: Path | None, option: str = "--labels") -> pd.DataFrame:
+def _read(path: Path, labels: Path | None, scale: Scale) -> pd.DataFrame:
+    return read_predictions(path, read_trait_labels(labels, scale) if labels else None, scale)
+
+
+def _read_labelled(path: Path, labels: Path | None, scale: Scale, option: str = "--labels") -> pd.DataFrame:
     """Read predictions with labels; raise with the name of the file if it has none."""
-    predictions = _read(path, labels)
+    predictions = _read(path, labels, scale)
     try:
         is_evaluable(predictions)
     except ValueError as error:
@@ -183,7 +207,7 @@ def _read_training_labels(options: argparse.Namespace) -> pd.DataFrame | None:
     first = options.predictions[0] if isinstance(options.predictions, list) else options.predictions
     beside = first.absolute().with_name("labels_train.csv")
     path = options.train or (beside if beside.is_file() else None)
-    return read_trait_labels(path) if path else None
+    return read_trait_labels(path, _scale(options)) if path else None
 
 
 def _write(results: pd.DataFrame, path: Path | None) -> None:
@@ -194,7 +218,7 @@ def _write(results: pd.DataFrame, path: Path | None) -> None:
 
 def _write_predictions(path: Path, predictions: pd.DataFrame) -> None:
     write_predictions(path, predictions)
-    print(f"Wrote {predictions[TRAITS[0]].notna().sum():,} scored clips to {path}")
+    print(f"Wrote {predictions[scored_targets(predictions)[0]].notna().sum():,} scored clips to {path}")
 
 
 COMMANDS = {"evaluate": _evaluate, "compare": _compare, "plot": _plot, "fuse": _fuse, "calibrate": _calibrate}

@@ -1,30 +1,29 @@
-"""Baselines: scores from training labels and clip names alone. A model is worth something only above them."""
+"""Baselines: scores from training labels and the sources of clips alone. A model is worth something only above them."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from personality.traits import source_id
 
-
-def baselines(train: pd.DataFrame, clips: Sequence[str]) -> dict[str, pd.DataFrame]:
+def baselines(train: pd.DataFrame, train_groups: Sequence[str], groups: pd.Series) -> dict[str, pd.DataFrame]:
     """Score clips by three baselines: mean predictor, median predictor and source lookup.
 
     Args:
-        train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
-        clips: Names of the clips to score.
+        train: Labels of the training clips: a column a target, NaN where there is no label.
+        train_groups: The source of each training clip.
+        groups: The source of each clip to score: index clip.
 
     Returns:
         Scores of each baseline: index clip, the columns of `train`.
     """
     return {
-        "mean predictor": pd.DataFrame(train.mean().to_dict(), index=pd.Index(clips, name="clip")),
-        "median predictor": pd.DataFrame(train.median().to_dict(), index=pd.Index(clips, name="clip")),
-        "source lookup": source_lookup(train, clips),
+        "mean predictor": pd.DataFrame(train.mean().to_dict(), index=groups.index),
+        "median predictor": pd.DataFrame(train.median().to_dict(), index=groups.index),
+        "source lookup": source_lookup(train, train_groups, groups),
     }
 
 
-def source_lookup(train: pd.DataFrame, clips: Sequence[str]) -> pd.DataFrame:
+def source_lookup(train: pd.DataFrame, train_groups: Sequence[str], groups: pd.Series) -> pd.DataFrame:
     """Score a clip by the training labels of its source. It does well where a split separates clips, not sources.
 
     The mean of a source's n labels is shrunk towards the mean of all: (n * source mean + k * mean) / (n + k). The
@@ -33,21 +32,21 @@ def source_lookup(train: pd.DataFrame, clips: Sequence[str]) -> pd.DataFrame:
     training clips gets the mean. If no source has two clips, the ratio is unknown and k is 1.
 
     Args:
-        train: Labels of the training clips: index clip, a column a target, NaN where there is no label.
-        clips: Names of the clips to score.
+        train: Labels of the training clips: a column a target, NaN where there is no label.
+        train_groups: The source of each training clip.
+        groups: The source of each clip to score: index clip.
 
     Returns:
         Scores: index clip, the columns of `train`.
 
     Example:
-        >>> clips = ["a.000.mp4", "a.001.mp4", "b.000.mp4", "b.001.mp4"]
-        >>> train = pd.DataFrame({"openness": [0.8, 0.8, 0.2, 0.2]}, index=clips)
-        >>> source_lookup(train, ["a.002.mp4", "c.000.mp4"])["openness"].tolist()
+        >>> train = pd.DataFrame({"openness": [0.8, 0.8, 0.2, 0.2]})
+        >>> source_lookup(train, ["a", "a", "b", "b"], pd.Series(["a", "c"]))["openness"].tolist()
         [0.8, 0.5]
     """
-    labels = train.groupby([source_id(clip) for clip in train.index])
+    labels = train.groupby([*train_groups])
     count, source_mean, mean = labels.count(), labels.mean(), train.mean()
-    names, index = [source_id(clip) for clip in clips], pd.Index(clips, name="clip")
+    names, index = groups.tolist(), groups.index
     known = count.reindex(names, fill_value=0).set_axis(index)
     share = (known / (known + _variance_ratio(train, count, source_mean))).fillna(0)
     return mean + share * (source_mean.reindex(names).set_axis(index).fillna(mean) - mean)

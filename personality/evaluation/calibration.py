@@ -5,9 +5,8 @@ from torch import Tensor
 
 from personality.evaluation.intervals import RESAMPLES, estimates, predictor_sums
 from personality.evaluation.metrics import moments
-from personality.evaluation.predictions import clip_names, is_evaluable, labels_of
+from personality.evaluation.predictions import groups_of, is_evaluable, labels_of, scored_targets
 from personality.tables import join_names
-from personality.traits import TARGETS
 
 
 def calibration_from_sums(sums: Tensor) -> dict[str, Tensor]:
@@ -41,7 +40,7 @@ def calibration(predictions: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.
     labels = labels_of(predictions)[is_evaluable(predictions)]
     numbers = estimates(
         predictor_sums([predictions], labels, None),
-        clip_names(labels),
+        groups_of(predictions)[labels.index].tolist(),
         ["model"],
         labels.columns.tolist(),
         statistic=calibration_from_sums,
@@ -63,7 +62,7 @@ def rescale(predictions: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame
     labels = labels_of(validation)[is_evaluable(validation)]
     line = calibration_from_sums(predictor_sums([validation], labels, None).sum(0))
     slope, intercept = (pd.Series(line[name][0].numpy(), index=labels.columns) for name in ("slope", "intercept"))
-    targets = [target for target in TARGETS if target in predictions]
+    targets = scored_targets(predictions)
     slope = slope.reindex(targets)
     unknown = [*slope.index[slope.isna()]]
     if unknown:

@@ -10,9 +10,8 @@ from torch import Tensor
 from personality.evaluation.calibration import calibration_from_sums
 from personality.evaluation.intervals import RESAMPLES, estimates, predictor_sums
 from personality.evaluation.metrics import metrics_from_sums
-from personality.evaluation.predictions import is_evaluable, labels_of
-from personality.tables import ATTRIBUTES, join_names, number_column, read_table, require_unique
-from personality.traits import source_id
+from personality.evaluation.predictions import UNIT, Scale, groups_of, is_evaluable, labels_of, rescaled
+from personality.tables import ATTRIBUTES, as_numbers, join_names, read_table, require_unique
 
 CODES = {
     "gender": {"1": "male", "2": "female"},
@@ -35,14 +34,20 @@ def read_groups(path: str | Path) -> pd.DataFrame:
     """
     table = read_table(path, "clip", "source")
     require_unique(table.index, str(path))
-    groups = table[[name for name in ATTRIBUTES if name in table]].copy()
+    groups = table[[name for name in ATTRIBUTES if name in table]]
     if groups.columns.empty:
         raise ValueError(f"{path} has no column {join_names(ATTRIBUTES)}. Expected at least one of them; name it so.")
+    return as_groups(groups)
+
+
+def as_groups(people: pd.DataFrame) -> pd.DataFrame:
+    """Name the groups of people: known codes become words, and ages in years decades."""
+    groups = people.copy()
     for attribute, names in CODES.items():
         if attribute in groups and groups[attribute].dropna().isin(list(names)).all():
             groups[attribute] = groups[attribute].map(names)
     if "age" in groups and groups["age"].dropna().str.fullmatch(r"\d+(\.\d*)?").all():
-        decade = (number_column(table, "age", path) // 10 * 10).astype("Int64")
+        decade = (as_numbers(groups["age"]) // 10 * 10).astype("Int64")
         groups["age"] = (decade.astype("string") + " to " + (decade + 9).astype("string")).astype(object)
     return groups
 
@@ -52,6 +57,7 @@ def fairness(
     groups: pd.DataFrame,
     train: pd.DataFrame | None = None,
     *,
+    scale: Scale = UNIT,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Compute the metrics of each group of people, and for each metric the gap between the best and the worst group.
@@ -60,6 +66,7 @@ def fairness(
         predictions: Scores and labels.
         groups: From `read_groups`. Clips without a group are left out.
         train: Labels of the training clips; without them skill is undefined.
+        scale: The lowest and the highest label there can be. Accuracy, MSE and bias are those on a scale of length 1.
         resamples: Number of resamples of the bootstrap.
 
     Returns:
@@ -69,33 +76,35 @@ def fairness(
         by chance.
     """
     labels = labels_of(predictions)[is_evaluable(predictions)]
-    keys = labels.index if groups.index.name == "clip" else pd.Index([source_id(clip) for clip in labels.index])
+    sources = groups_of(predictions)[labels.index]
+    keys = labels.index if groups.index.name == "clip" else pd.Index(sources)
     of_clips = groups.reindex(keys).set_axis(labels.index)
     if of_clips.isna().all(axis=None):
         raise ValueError(
             f"The table of groups has none of the {len(labels):,} evaluated clips: it names {groups.index[0]}, the "
             f"predictions {labels.index[0]}. Expected the same names; give the table of the same split."
         )
-    sums = predictor_sums([predictions], labels, train)
+    mean = None if train is None else rescaled(train.reindex(columns=labels.columns), scale)
+    sums = predictor_sums([rescaled(predictions[[*labels]], scale)], rescaled(labels, scale), mean)
     tables = [
-        _by_group(sums, of_clips[attribute], labels.columns.tolist(), resamples)
+        _by_group(sums, of_clips[attribute], sources, labels.columns.tolist(), resamples)
         for attribute in groups
         if of_clips[attribute].notna().any()
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _by_group(sums: Tensor, group: pd.Series, targets: list[str], resamples: int) -> pd.DataFrame:
-    """Evaluate the groups of one attribute, from sums `(clips, 1, 9, targets)` and the group of each clip."""
+def _by_group(sums: Tensor, group: pd.Series, source: pd.Series, targets: list[str], resamples: int) -> pd.DataFrame:
+    """Evaluate the groups of one attribute, from sums `(clips, 1, 9, targets)`, and group and source of each clip."""
     known = group.notna().to_numpy()
     member = pd.get_dummies(group[known])
-    clips = pd.Series(source_id(clip) for clip in member.index)
+    clips = source[known]
     sources = pd.Series({name: clips[member[name].to_numpy()].nunique() for name in member})
     names = member.columns.tolist()
     pairs = list(itertools.permutations(sources.index[sources >= MIN_SOURCES], 2))
     parts = sums[torch.tensor(known)] * torch.tensor(member.to_numpy())[:, :, None, None]
     numbers = estimates(
-        parts, member.index.tolist(), names, targets, statistic=_with_bias, pairs=pairs, resamples=resamples
+        parts, clips.tolist(), names, targets, statistic=_with_bias, pairs=pairs, resamples=resamples
     ).rename(columns={"predictor": "subset"})
     groups = numbers[numbers.subset.isin(names)]
     groups = groups.assign(clips=groups.subset.map(member.sum()), sources=groups.subset.map(sources), pair="")

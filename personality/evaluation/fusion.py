@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from personality.evaluation.predictions import common_labels, is_evaluable
-from personality.traits import TARGETS
+from personality.evaluation.predictions import common_labels, is_evaluable, scored_targets
 
 
 def fuse(models: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> pd.DataFrame:
@@ -20,7 +19,7 @@ def fuse(models: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> p
     Returns:
         Predictions: the fused scores, and the labels if the predictions of all models have them.
     """
-    targets = [target for target in TARGETS if all(target in predictions for predictions in models)]
+    targets = [target for target in scored_targets(models[0]) if all(target in predictions for predictions in models)]
     clips = models[0].index.append([predictions.index for predictions in models[1:]]).unique().sort_values()
     if weights is None:
         weights = np.full((len(models), len(targets)), 1 / len(models))
@@ -35,6 +34,8 @@ def fuse(models: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> p
         raise ValueError("No clip is scored in all files. Expected predictions for the same split; check the names.")
     if all(f"{targets[0]}_label" in predictions for predictions in models):
         scores = scores.join(common_labels(models).add_suffix("_label"))
+    if all("group" in predictions for predictions in models):
+        scores["group"] = models[0]["group"]
     return scores.rename_axis(index=models[0].index.name or "clip")
 
 

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from personality.evaluation.metrics import clip_sums, metrics_from_sums, trait_mean
-from personality.traits import source_id
 
 RESAMPLES = 2000
 
 
-def resample(sums: Tensor, clips: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
+def resample(sums: Tensor, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
     """Draw as many sources as there are, with replacement, and add up their clips, `resamples` times.
 
     All resamples are one matrix product: how often each source was drawn, times the sums of each source (Efron and
@@ -24,14 +23,14 @@ def resample(sums: Tensor, clips: Sequence[str], resamples: int = RESAMPLES, see
 
     Args:
         sums: `(clips, *rest)` sums of each clip, see `personality.evaluation.metrics.clip_sums`.
-        clips: Names of the clips, which hold the names of their sources.
+        groups: The source of each clip: clips of one are drawn together.
         resamples: Number of resamples.
         seed: The same seed draws the same sources.
 
     Returns:
         `(resamples, *rest)` sums over the clips of each resample.
     """
-    source, sources = pd.factorize(np.array([source_id(clip) for clip in clips], dtype=object))
+    source, sources = pd.factorize(np.array(groups, dtype=object))
     by_source = sums.new_zeros(len(sources), *sums.shape[1:]).index_add_(0, torch.from_numpy(source), sums)
     share = np.full(len(sources), 1 / len(sources))
     drawn = np.random.default_rng(seed).multinomial(len(sources), share, size=resamples)
@@ -54,7 +53,7 @@ def predictor_sums(scores: Iterable[pd.DataFrame], labels: pd.DataFrame, train: 
 
 def estimates(
     sums: Tensor,
-    clips: Sequence[str],
+    groups: Sequence[str],
     predictors: Sequence[str],
     targets: Sequence[str],
     *,
@@ -68,8 +67,8 @@ def estimates(
 
     Args:
         sums: `(clips, predictors, n, targets)` sums of each clip.
-        clips: Names of the clips.
-        predictors: Names of the predictors or groups.
+        groups: The source of each clip.
+        predictors: Names of the predictors, or of the subsets.
         targets: Names of the targets.
         statistic: From sums `(..., n, targets)` to named values `(..., targets)`; the metrics by default.
         pairs: Predictors to compare: (a, b) adds the predictor `a - b`.
@@ -88,8 +87,8 @@ def estimates(
 
     value = compute(sums.sum(0))
     low, high = torch.full_like(value, torch.nan), torch.full_like(value, torch.nan)
-    if len({source_id(clip) for clip in clips}) > 1:
-        resampled = compute(resample(sums, clips, resamples))
+    if len({*groups}) > 1:
+        resampled = compute(resample(sums, groups, resamples))
         quantiles = resampled.nanquantile(resampled.new_tensor([0.025, 0.975]), dim=0)
         low, high = quantiles.where(value.isfinite(), torch.nan)
     names = [[*predictors, *(f"{a} - {b}" for a, b in pairs)], list(statistic(sums[:1])), ["mean", *targets]]

@@ -147,6 +147,8 @@ class TraitMetrics(Metric):
         mean: `(targets,)` mean label of the training clips.
         clips: Number of clips in the split. Memory is allocated once: small tensors of each batch would stay between
             the batches' large ones and keep the allocator from returning memory.
+        span: The highest label less the lowest, `(targets,)` if they differ: accuracy and MSE are those on a scale of
+            length 1.
 
     Example:
         >>> metrics = TraitMetrics(["openness"], torch.tensor([0.5]), clips=2)
@@ -160,7 +162,7 @@ class TraitMetrics(Metric):
     table: Tensor
     """`(clips, 1 + 2 * targets)`: 1 if the clip has been seen, its scores, its labels."""
 
-    def __init__(self, targets: Sequence[str], mean: Tensor, clips: int) -> None:
+    def __init__(self, targets: Sequence[str], mean: Tensor, clips: int, span: Tensor | float = 1.0) -> None:
         super().__init__()
         if mean.shape != (len(targets),):
             raise ValueError(
@@ -168,12 +170,13 @@ class TraitMetrics(Metric):
                 " in the same order."
             )
         self.targets = list(targets)
-        self.mean = mean.clone()
+        self.mean = mean / span
+        self.span = span
         self.add_state("table", torch.zeros(clips, 1 + 2 * len(targets)), dist_reduce_fx=_merge)
 
     def update(self, scores: Tensor, labels: Tensor, clip: Tensor) -> None:
         """Add a batch: `(B, targets)` scores and labels, and `(B,)` the clips' rows in their split."""
-        rows = [torch.ones_like(scores[:, :1]), scores, labels]
+        rows = [torch.ones_like(scores[:, :1]), scores / self.span, labels / self.span]
         clip = clip.to(self.table.device, non_blocking=True)
         self.table[clip] = torch.cat([part.detach().to(self.table) for part in rows], dim=1)
 

@@ -10,16 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from personality.evaluation.metrics import compute_metrics
-from personality.evaluation.predictions import is_evaluable, labels_of, scores_of
+from personality.evaluation.predictions import UNIT, Scale, is_evaluable, labels_of, scores_of, targets_of
 from personality.evaluation.results import evaluate
-from personality.traits import TRAITS
 
 METRIC_TITLES = {"skill": "skill", "pcc": "PCC", "ccc": "CCC", "accuracy": "accuracy"}
 COLOURS = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#b35806")
 BASELINE_COLOUR = "0.45"
 
 
-def draw_results(path: Path, models: Mapping[str, pd.DataFrame], train: pd.DataFrame | None = None) -> Figure:
+def draw_results(
+    path: Path,
+    models: Mapping[str, pd.DataFrame],
+    train: pd.DataFrame | None = None,
+    scale: Scale = UNIT,
+    results: Mapping[str, pd.DataFrame] | None = None,
+) -> Figure:
     """Draw a row of panels for each model, score against label for each trait; below, the metrics with intervals.
 
     The dashed line is the mean training label. On the thin diagonal, score and label agree. The bold line is the
@@ -29,29 +34,42 @@ def draw_results(path: Path, models: Mapping[str, pd.DataFrame], train: pd.DataF
         path: The file to write, in any format that Matplotlib knows.
         models: Predictions of each model, by the name that the figure shows.
         train: Labels of the training clips; without them there is no mean predictor and no skill.
+        scale: The lowest and the highest label there can be.
+        results: What `evaluate` returned for each model, if that is known.
 
     Returns:
         The figure that was written.
     """
     heights = [2.6] * len(models) + [0.9 + 0.28 * (len(models) + 3)]
-    figure = Figure(figsize=(13, sum(heights)), dpi=110, layout="constrained")
+    shown = [target for target in targets_of(next(iter(models.values()))) if target != "interview"]
+    limits = {trait: _limits(scale, trait) for trait in shown}
+    figure = Figure(figsize=(2.6 * max(5, len(shown)), sum(heights)), dpi=110, layout="constrained")
     *parts, last = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (name, predictions), colour in zip(parts, models.items(), _colours(len(models)), strict=True):
         part.suptitle(name, fontsize=10, parse_math=False)
-        for axes, trait in zip(part.subplots(1, len(TRAITS), sharex=True, sharey=True), TRAITS, strict=True):
-            draw_scores(axes, predictions, trait, train, colour)
-    tables = {name: evaluate(predictions, train) for name, predictions in models.items()}
+        same = len({*limits.values()}) == 1
+        panels = part.subplots(1, len(shown), squeeze=False, sharex=same, sharey=same)[0]
+        for axes, trait in zip(panels, shown, strict=True):
+            draw_scores(axes, predictions, trait, train, colour, limits[trait])
+    tables = results or {name: evaluate(table, train, scale=scale) for name, table in models.items()}
     for axes, metric in zip(last.subplots(1, len(METRIC_TITLES), sharey=True), METRIC_TITLES, strict=True):
         draw_intervals(axes, tables, metric)
     figure.savefig(path)
     return figure
 
 
-def draw_scores(axes: Axes, predictions: pd.DataFrame, trait: str, train: pd.DataFrame | None, colour: str) -> None:
+def draw_scores(
+    axes: Axes,
+    predictions: pd.DataFrame,
+    trait: str,
+    train: pd.DataFrame | None,
+    colour: str,
+    limits: tuple[float, float] = (0, 1),
+) -> None:
     """Draw the scores of a trait against its labels, a point a clip."""
     shown = is_evaluable(predictions) & labels_of(predictions)[trait].notna()
     score, label = (table.loc[shown, trait].to_numpy() for table in (scores_of(predictions), labels_of(predictions)))
-    axes.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
+    axes.plot(limits, limits, color="0.8", linewidth=0.8)
     if train is not None:
         axes.axhline(train[trait].mean(), color=BASELINE_COLOUR, linestyle="--", linewidth=1)
     axes.scatter(label, score, s=12 if len(label) < 500 else 3, color=colour, alpha=0.45, linewidths=0)
@@ -61,7 +79,7 @@ def draw_scores(axes: Axes, predictions: pd.DataFrame, trait: str, train: pd.Dat
         axes.plot(ends, intercept + slope * ends, color=colour, linewidth=1.8)
     pcc = float(compute_metrics(torch.tensor(score)[:, None], torch.tensor(label)[:, None], torch.zeros(1))["pcc"])
     axes.set_title(trait if np.isnan(pcc) else f"{trait}   PCC {pcc:.2f}", fontsize=8.5)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("label", fontsize=8)
     axes.tick_params(labelsize=7)
     if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
@@ -87,6 +105,11 @@ def draw_intervals(axes: Axes, tables: Mapping[str, pd.DataFrame], metric: str) 
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _limits(scale: Scale, trait: str) -> tuple[float, float]:
+    low, high = (float(end[trait]) if isinstance(end, pd.Series) else float(end) for end in scale)
+    return low, high
 
 
 def _colours(count: int) -> list[str]:

@@ -1,9 +1,9 @@
 """Files of predictions: a csv with a row for each clip, written by this package or by others.
 
-A table of predictions is the same in memory and on disk: index `clip`; a column a trait (and perhaps `interview`) with
-the score; `<trait>_label`; `<trait>_std`, the standard deviation of the score over the segments of the clip; and
-`segments`, their number. Only the scores are required. A clip that could not be scored has empty scores. If a file does
-not name its clips, the index is `line`.
+A table of predictions is the same in memory and on disk: index `clip`; a column a trait, or another target, with the
+score; `<trait>_label`; `<trait>_std`, the standard deviation of the score over the segments of the clip; `segments`,
+their number; and `group`, the person or the like that the clip shows, where its name does not say it. Only the scores
+are required. A clip that could not be scored has empty scores. If a file does not name its clips, the index is `line`.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,28 @@ import pandas as pd
 from personality.atomic import atomic_write
 from personality.evaluation.trait_files import name_lines, read_trait_files
 from personality.tables import (
+    ATTRIBUTES,
+    TARGET_COLUMN,
+    as_numbers,
     clip_name,
     format_clips,
+    is_like_a_trait,
     join_names,
     number_column,
+    only_letters,
     read_table,
     require_labels,
     require_traits,
     require_unique,
 )
-from personality.traits import TARGETS, TRAITS
+from personality.traits import TARGETS, TRAITS, source_id
 
-COLUMNS = (*(f"{target}{kind}" for kind in ("", "_label", "_std") for target in TARGETS), "segments")
+KINDS = ("", "_label", "_std")
+OTHER = ("segments", "group", *ATTRIBUTES)
+"""Columns that belong to no target."""
+Scale = tuple[float | pd.Series, float | pd.Series]
+"""The lowest and the highest label there can be, of all targets or by target."""
+UNIT: Scale = (0.0, 1.0)
 
 
 def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
@@ -35,20 +45,21 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
         path: The csv file.
         predictions: See the description of this module.
     """
-    if any(column not in COLUMNS for column in predictions) or any(trait not in predictions for trait in TRAITS):
+    targets = scored_targets(predictions)
+    known = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments", "group"]
+    if not targets or any(column not in known for column in predictions):
         raise ValueError(
-            f"Got predictions with the columns {join_names(predictions.columns, 12)}. Expected "
-            f"{join_names(TRAITS, 5)}, and optionally interview, segments, and the _label and _std of each target; "
-            "rename or drop the rest."
+            f"Got predictions with the columns {join_names(predictions.columns, 12)}. Expected scores, and optionally "
+            "segments, group, and the _label and _std of each score; rename or drop the rest."
         )
     require_unique(predictions.index, f"The table to be written to {path}")
-    ordered = predictions[[column for column in COLUMNS if column in predictions]].sort_index()
+    ordered = predictions[[column for column in known if column in predictions]].sort_index()
     index = "line" if predictions.index.name == "line" else "clip"
     with atomic_write(path) as part:
         ordered.to_csv(part, index_label=index, float_format="%.7g")
 
 
-def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd.DataFrame:
+def read_predictions(path: str | Path, labels: pd.DataFrame | None = None, scale: Scale = UNIT) -> pd.DataFrame:
     """Read a table of predictions.
 
     Columns are found by name, in any order and in the spellings that `personality.tables.read_table` knows; other
@@ -58,15 +69,23 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
         path: A csv file, or a folder with a file for each trait (see `read_trait_files`).
         labels: Labels from `read_trait_labels`, which replace those in the file. If the file names no clips, each line
             is matched to the clip that has the same five labels.
+        scale: The lowest and the highest label there can be.
 
     Returns:
         Predictions as this module describes them, sorted by clip, with every clip that has a score or a label.
     """
     table = read_trait_files(path) if Path(path).is_dir() else read_table(path, "clip", "line")
-    require_traits(table, path)
+    targets = [target for target in TARGETS if target in table]
+    if not {*TRAITS} & {*table}:
+        targets = [str(name) for name in table if {f"{name}_label", f"{name}_std"} & {*table}]
+    if not targets or {*TRAITS} & {*table}:
+        require_traits(table, path)
     require_unique(table.index, str(path))
-    predictions = pd.DataFrame({column: number_column(table, column, path) for column in COLUMNS if column in table})
-    missing = predictions[[target for target in TARGETS if target in table]].isna()
+    numbers = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments"]
+    predictions = pd.DataFrame({column: number_column(table, column, path) for column in numbers if column in table})
+    if "group" in table:
+        predictions["group"] = table["group"]
+    missing = predictions[targets].isna()
     partly = predictions.index[missing.any(axis=1) & ~missing.all(axis=1)]
     if len(partly):
         raise ValueError(
@@ -74,10 +93,10 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
             "a clip, or none if it could not be scored; fill them in, or remove them all."
         )
     if missing.all(axis=None):
-        raise ValueError(f"{path} has no score in any of its {len(table):,} lines. Expected numbers from 0 to 1.")
+        raise ValueError(f"{path} has no score in any of its {len(table):,} lines. Expected numbers; fill them in.")
     in_file = predictions.filter(like="_label")
     if labels is None:
-        _check_range(in_file, path)
+        _check_range(in_file, path, scale)
         return predictions.sort_index()
     labels = labels.rename(index=clip_name)
     if predictions.index.name == "line":
@@ -87,40 +106,76 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None) -> pd
             f"No clip of {path} has a label: it names clips like {predictions.index[0]}, the labels clips like "
             f"{labels.index[0]}. Expected the same names; give the labels of the same split."
         )
-    return predictions.drop(columns=in_file.columns).join(labels.add_suffix("_label"), how="outer").sort_index()
+    groups, labels = labels.get("group"), labels.drop(columns="group", errors="ignore").add_suffix("_label")
+    joined = predictions.drop(columns=in_file.columns).join(labels, how="outer").sort_index()
+    return joined if groups is None else joined.assign(group=groups)
 
 
-def read_trait_labels(path: str | Path) -> pd.DataFrame:
+def read_trait_labels(path: str | Path, scale: Scale = UNIT) -> pd.DataFrame:
     """Read labels, for example those of the training clips, from a csv with a row for each clip, or from a pickle.
 
+    Args:
+        path: The file.
+        scale: The lowest and the highest label there can be.
+
     Returns:
-        Labels in [0, 1], NaN where there is none, sorted by clip. From a file of predictions, the labels in it.
+        Labels, NaN where there is none, sorted by clip, and the column `group` if the file has it. From a file of
+        predictions, the labels in it.
     """
     table = read_table(path, "clip")
-    suffix = "_label" if f"{TRAITS[0]}_label" in table else ""
-    require_traits(table, path, suffix)
+    suffix = "_label" if any(str(name).endswith("_label") for name in table) else ""
+    targets = [target for target in TARGETS if target + suffix in table]
+    if not targets:
+        ends = [str(name).removesuffix(suffix) for name in table if str(name).endswith(suffix) and name not in OTHER]
+        if not any(TARGET_COLUMN.fullmatch(only_letters(name)) or is_like_a_trait(name) for name in ends):
+            targets = [name for name in ends if as_numbers(table[name + suffix]).notna().any()]
+    if not targets or {*TRAITS} & {*targets}:
+        require_traits(table, path, suffix)
     require_unique(table.index, str(path))
     if not suffix:
         require_labels(table, path)
-    labels = {target: number_column(table, target + suffix, path) for target in TARGETS if target + suffix in table}
-    _check_range(pd.DataFrame(labels), path)
-    return pd.DataFrame(labels).sort_index()
+    labels = pd.DataFrame({target: number_column(table, target + suffix, path) for target in targets})
+    _check_range(labels, path, scale)
+    if "group" in table:
+        labels["group"] = table["group"]
+    return labels.sort_index()
 
 
-def clip_names(predictions: pd.DataFrame) -> list[str]:
-    """Return the names of the clips. Lines that name no clip are all called "" and so count as one source."""
-    return [""] * len(predictions) if predictions.index.name == "line" else predictions.index.tolist()
+def groups_of(table: pd.DataFrame) -> pd.Series:
+    """Return the source of each clip of a table of predictions or labels.
+
+    Its column `group`; without one, the video that the clip's name names (see `personality.traits.source_id`). Lines
+    that name no clip have the source "".
+    """
+    if "group" in table:
+        return table["group"].rename("group")
+    no_names = table.index.name == "line"
+    return pd.Series(["" if no_names else source_id(clip) for clip in table.index], table.index, dtype=object)
+
+
+def rescaled(table: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Divide scores or labels by the length of their scale."""
+    low, high = scale
+    return table / (high - low)
+
+
+def scored_targets(predictions: pd.DataFrame) -> list[str]:
+    """Return the targets that have scores: the five traits and the like first, then others in their order."""
+    found = [str(name) for name in predictions if name not in OTHER and not str(name).endswith(KINDS[1:])]
+    return [target for target in TARGETS if target in found] + [name for name in found if name not in TARGETS]
 
 
 def targets_of(predictions: pd.DataFrame) -> list[str]:
-    """Return the targets that have both scores and labels: the five traits, and perhaps `interview`."""
-    missing = [f"{trait}_label" for trait in TRAITS if f"{trait}_label" not in predictions]
+    """Return the targets that have both scores and labels. Each of the five traits that has a score needs labels."""
+    scored = scored_targets(predictions)
+    labelled = [target for target in scored if f"{target}_label" in predictions]
+    missing = [f"{target}_label" for target in scored if target not in labelled and (target in TRAITS or not labelled)]
     if missing:
         raise ValueError(
             f"These predictions have no {join_names(missing, 5)}. Expected a label beside every score; add these "
             "columns, or read the file with the labels of its split."
         )
-    return [target for target in TARGETS if target in predictions and f"{target}_label" in predictions]
+    return labelled
 
 
 def scores_of(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -155,13 +210,15 @@ def common_labels(models: Sequence[pd.DataFrame]) -> pd.DataFrame:
             f"The files disagree about the labels of {format_clips(different.index[different])}. Expected predictions "
             "for the same labels; read them with labels from one file (--labels FILE)."
         )
-    return by_clip.first()[[target for target in TARGETS if all(target in labels for labels in all_labels)]]
+    return by_clip.first()[[target for target in all_labels[0] if all(target in labels for labels in all_labels)]]
 
 
-def _check_range(labels: pd.DataFrame, path: str | Path) -> None:
-    wrong = labels[((labels < 0) | (labels > 1)).any(axis=1)]
+def _check_range(labels: pd.DataFrame, path: str | Path, scale: Scale) -> None:
+    low, high = scale
+    wrong = labels[((labels < low) | (labels > high)).any(axis=1)]
     if len(wrong):
         raise ValueError(
-            f"{path} has labels outside [0, 1] in {format_clips(wrong.index)}. Expected the scale of the data set, "
-            "from 0 for the least to 1 for the most; rescale them."
+            f"{path} has labels outside [{low:g}, {high:g}] in {format_clips(wrong.index)}. Expected the scale of the "
+            "data set, from 0 for the least to 1 for the most; rescale them, or give the lowest and the highest label "
+            "there can be (--scale 1 7)."
         )

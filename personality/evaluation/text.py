@@ -5,9 +5,9 @@ import math
 import pandas as pd
 
 from personality.evaluation.metrics import ROUNDING
-from personality.evaluation.predictions import labels_of, scores_of
+from personality.evaluation.predictions import UNIT, Scale, groups_of, labels_of, scores_of
 from personality.tables import format_clips, join_names
-from personality.traits import source_id
+from personality.traits import TARGETS
 
 LEGEND = "O C E A N: accuracy of each trait by its initial; N is labelled as emotional stability.  -: undefined"
 
@@ -40,7 +40,9 @@ def results_text(results: pd.DataFrame) -> str:
         known = f"{sources:,} sources" if sources else "unknown sources"
         table = format_table(_main_columns(part), "predictor")
         parts.append(f"{str(subset).capitalize()}: {of} clips from {known}\n{table}")
-    return "\n\n".join([*parts, LEGEND])
+    others = {*results.target} - {"mean", *TARGETS}
+    legend = "One letter: the accuracy of the target with this initial.  -: undefined" if others else LEGEND
+    return "\n\n".join([*parts, legend])
 
 
 def calibration_text(numbers: pd.DataFrame) -> str:
@@ -79,16 +81,16 @@ def format_value(value: float) -> str:
     return "-" if math.isnan(value) else text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def remarks(predictions: pd.DataFrame, train: pd.DataFrame | None = None) -> list[str]:
+def remarks(predictions: pd.DataFrame, train: pd.DataFrame | None = None, scale: Scale = UNIT) -> list[str]:
     """Return a sentence for everything unusual about the clips that matters when reading the metrics."""
-    scores, labels = scores_of(predictions), labels_of(predictions)
+    scores, labels, (low, high) = scores_of(predictions), labels_of(predictions), scale
     scored, labelled = scores.notna().all(axis=1), labels.notna().any(axis=1)
     evaluated = scored & labelled
     in_train = predictions.index.isin(() if train is None else train.index)
     masks = {
         "Labelled but not scored": labelled & ~scored,
         "Scored but without a label, so not evaluated": scored & ~labelled,
-        "Scores outside [0, 1], evaluated unchanged": evaluated & ((scores < 0) | (scores > 1)).any(axis=1),
+        "Scores outside the scale, evaluated unchanged": evaluated & ((scores < low) | (scores > high)).any(axis=1),
         "Also in the training labels, so the source lookup knows the answer": evaluated & in_train,
     }
     sentences = [f"{name}: {format_clips(predictions.index[mask])}." for name, mask in masks.items() if mask.any()]
@@ -105,6 +107,6 @@ def remarks(predictions: pd.DataFrame, train: pd.DataFrame | None = None) -> lis
         )
     if train is None:
         sentences.append("Without training labels (--train FILE) there are no baselines, no skill and no new sources.")
-    elif has_names and set(map(source_id, predictions.index[evaluated])) <= set(map(source_id, train.index)):
+    elif has_names and groups_of(predictions)[evaluated].isin(groups_of(train)).all():
         sentences.append("Every source is in training: these results do not show how the model does on new people.")
     return sentences

@@ -24,9 +24,9 @@ class Explained(NamedTuple):
     inputs: np.ndarray
     """`(channels, *space)` before normalisation."""
     maps: np.ndarray
-    """`(targets, *space)`, enlarged to the input's size."""
+    """`(targets, *space)`, enlarged to the input's size, in units of the labels."""
     bias: np.ndarray
-    """`(targets,)`."""
+    """`(targets,)`, in units of the labels."""
 
 
 class Explainer:
@@ -77,8 +77,12 @@ class Explainer:
         for start in range(0, len(segments), BATCH):
             inputs, stored = self.read(segments[start : start + BATCH])
             attribution = self.method(self.model, inputs)
-            maps = cam.resize(attribution.maps, tuple(inputs.shape[2:])).cpu().numpy()
-            explained += map(Explained, stored, maps, attribution.bias.cpu().numpy())
+            low, high = self.model.target_scale
+            maps = cam.resize(attribution.maps, tuple(inputs.shape[2:])) * (high - low).view(
+                -1, *[1] * (inputs.ndim - 2)
+            )
+            bias = low + (high - low) * attribution.bias
+            explained += map(Explained, stored, maps.cpu().numpy(), bias.cpu().numpy())
         return explained
 
     def batches(self, selection: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
@@ -89,9 +93,11 @@ class Explainer:
                 yield str(trait), segments[start : start + BATCH]
 
     def names(self, trait: str, segments: np.ndarray) -> pd.DataFrame:
-        """Return the columns that name segments of a trait in a table: `trait`, `clip`, `segment`."""
-        clips = self.data.clips(self.split).index[segments[:, 0]]
-        return pd.DataFrame({"trait": trait, "clip": clips, "segment": segments[:, 1]})
+        """Return the columns that name segments of a trait in a table: `trait`, `clip`, `group`, `segment`."""
+        clips = self.data.clips(self.split).iloc[segments[:, 0]]
+        return pd.DataFrame(
+            {"trait": trait, "clip": clips.index, "group": [*clips["group"]], "segment": segments[:, 1]}
+        )
 
     def cue_masks(self, trait: str, segments: np.ndarray) -> list[np.ndarray]:
         """Return where the cues of a trait lie in segments: boolean masks `(*space)`, all false without a cue."""

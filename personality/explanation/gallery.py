@@ -134,16 +134,16 @@ def _energy_pointing_games(
     cues: dict[Key, dict[str, np.ndarray]],
     **networks: dict[Key, Explained],
 ) -> pd.DataFrame:
-    """Play the energy-based pointing game on each selected segment: columns trait, clip, and one for each network."""
+    """Play the energy-based pointing game on each selected segment: columns trait, group, and one for each network."""
     data = explainer.data
     rows: list[dict[str, Any]] = []
     for trait, clip, segment in zip(selection["trait"], selection["clip"], selection["segment"], strict=True):
-        row: dict[str, Any] = {"trait": trait, "clip": data.clips(explainer.split).index[clip]}
+        row: dict[str, Any] = {"trait": trait, "group": data.clips(explainer.split)["group"].iloc[clip]}
         if trait in cues[clip, segment]:
             target, mask = data.targets.index(trait), cues[clip, segment][trait]
             row |= {name: energy_pointing_game(of[clip, segment].maps[target], mask) for name, of in networks.items()}
         rows.append(row)
-    return pd.DataFrame(rows, columns=["trait", "clip", *networks])
+    return pd.DataFrame(rows, columns=["trait", "group", *networks])
 
 
 def _shorten(name: str, size: int) -> str:

@@ -12,10 +12,11 @@ from PIL import Image
 
 from personality.atomic import atomic_write
 from personality.evaluation.metrics import METRICS
+from personality.evaluation.predictions import scored_targets
 from personality.explanation.charts import draw_lines
 from personality.explanation.protocols import Data
 from personality.explanation.summary import summary_cells
-from personality.traits import CLIP_SECONDS, TRAITS, source_id
+from personality.traits import CLIP_SECONDS, source_id
 
 CURVES = {"loss in training": ["train/loss"], "PCC and skill in validation": ["val/pcc", "val/skill"]}
 """The charts of `metrics.csv`: titles and columns."""
@@ -114,7 +115,7 @@ def _videos(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     table = pd.read_csv(path, index_col="clip")
-    traits = [trait for trait in TRAITS if trait in table]
+    traits = scored_targets(table)
     labels = [f"{trait}_label" for trait in traits if f"{trait}_label" in table]
     if not table[labels].isna().all(axis=None):
         return []

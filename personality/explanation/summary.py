@@ -12,14 +12,15 @@ def summary(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """Average measures over clips, each with a 95 % interval from a bootstrap over sources.
 
     Args:
-        table: A row for each clip or segment, with a column `clip` and columns of measures, NaN where there is none.
+        table: A row for each clip or segment, with its source in the column `group` and columns of measures, NaN where
+            there is none.
         by: The column whose values are compared, such as `method`, `layers` or `trait`.
 
     Returns:
         A row for each value of `by`, in the order of the table: the mean of each measure, and its interval as
         `<measure>_low` and `<measure>_high`. There is no interval where all clips come from one source.
     """
-    names = table.columns.drop([by, "trait", "clip", "segment"], errors="ignore")
+    names = table.columns.drop([by, "trait", "clip", "group", "segment"], errors="ignore")
     means = pd.DataFrame(
         index=pd.Index(table[by].unique(), name=by),
         columns=[f"{name}{end}" for name in names for end in ("", "_low", "_high")],
@@ -27,10 +28,10 @@ def summary(table: pd.DataFrame, by: str) -> pd.DataFrame:
     )
     for key, part in table.groupby(by, sort=False):
         for name in names:
-            known = part[["clip", name]].dropna()
+            known = part[["group", name]].dropna()
             sums = torch.tensor([[1.0, value] for value in known[name]], dtype=torch.float64).view(-1, 1, 2, 1)
             if len(known):
-                row = estimates(sums, list(known["clip"]), [str(key)], [name], statistic=_mean).iloc[-1]
+                row = estimates(sums, list(known["group"]), [str(key)], [name], statistic=_mean).iloc[-1]
                 means.loc[key, [name, f"{name}_low", f"{name}_high"]] = row[["value", "low", "high"]].to_numpy(float)
     return means
 

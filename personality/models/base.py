@@ -34,6 +34,10 @@ class Data(Protocol):
     def target_mean(self) -> Tensor:
         """`(targets,)`: the mean training label."""
 
+    @property
+    def target_scale(self) -> Tensor:
+        """`(2, targets)`: the lowest and the highest label."""
+
     def clips(self, split: str) -> Sized:
         """The clips of a split."""
 
@@ -42,7 +46,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
     """A network that scores the traits of a segment; a clip's score is the mean over its segments.
 
     `forward` is exactly `head(backbone(inputs))`, and the head is `pool`, `linear` and `activation` in a row. An
-    explanation needs no more than that.
+    explanation needs no more than that. Whatever the scale of the labels, the network works on [0, 1]: `score` returns
+    the labels' units, by `target_scale`.
 
     Args:
         input_shape: `(segments, channels, *space)` of the data.
@@ -56,7 +61,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
         backbone_lr: Learning rate of the backbone, if it has another.
         weight_decay: As the optimiser defines it.
         schedule: `one_cycle` over the whole run, or `constant`.
-        weights: File or URL to start the backbone from, read when training starts (see `models.weight_files`).
+        weights: File or URL to start the backbone from, read when training starts (see `models.weight_files`). Without
+            one, a backbone whose weights come with a package starts from these.
         sha256: Checksum that the weight file must have.
         freeze_backbone: Train the head alone.
         seed: An epoch's randomness depends on it and on the epoch's number alone, so that a resumed run is the same.
@@ -65,6 +71,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
     backbone: nn.Module
     head: nn.Sequential
     target_mean: Tensor
+    target_scale: Tensor
     metrics: TraitMetrics
     explained_by = "hirescam"
     """The method of `personality.explanation.cam` that suits this model best."""
@@ -104,6 +111,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.input_shape, self.modality, self.targets = tuple(input_shape), modality, list(targets)
         self.save_hyperparameters(self.settings)  # for loggers and `load_from_checkpoint`
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
+        self.register_buffer("target_scale", torch.tensor([[0.0], [1.0]]).repeat(1, len(self.targets)))
 
     @property
     def data(self) -> Data:
@@ -133,12 +141,14 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score segments: `(N, channels, *space)` to `(N, targets)`."""
+        """Score segments: `(N, channels, *space)` to `(N, targets)`, 0 for the lowest label and 1 for the highest."""
         return self.head(self.backbone(inputs))
 
     def score(self, batch: Batch) -> Scores:
-        """Score a batch of clips: every segment, and their mean for each clip."""
+        """Score a batch of clips: every segment, and their mean for each clip, in units of the labels."""
         scores, weights = self._score_segments(batch)
+        low, high = self.target_scale
+        scores = low + (high - low) * scores
         clips = (scores * weights.unsqueeze(2)).sum(1)
         return Scores(clips, scores.masked_fill(weights.unsqueeze(2) == 0, torch.nan))
 
@@ -152,7 +162,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Compute the loss between every segment's score and the label of its clip."""
         scores, weights = self._score_segments(batch)
-        labels = batch.labels.unsqueeze(1).expand_as(scores)
+        low, high = self.target_scale
+        labels = ((batch.labels - low) / (high - low)).unsqueeze(1).expand_as(scores)
         labelled = labels.isfinite()
         errors = LOSSES[self.loss](scores, labels.where(labelled, scores.detach()))
         share = weights.unsqueeze(2) * labelled
@@ -177,7 +188,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self._start_metrics(self.data.test_split)
 
     def _start_metrics(self, split: str) -> None:
-        self.metrics = TraitMetrics(self.targets, self.target_mean, len(self.data.clips(split))).to(self.device)
+        clips, (low, high) = len(self.data.clips(split)), self.target_scale
+        self.metrics = TraitMetrics(self.targets, self.target_mean, clips, high - low).to(self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split."""
@@ -194,15 +206,19 @@ class TraitRegressor(RecordsSettings, LightningModule):
         """Before training, load the weights to start from, and set the bias so that scores start at the mean label."""
         if stage != "fit":
             return
-        if self.weights:
-            from personality.models.weights import load_weights
+        from personality.models.weights import default_weights, load_weights
 
-            load_weights(self, self.weights, sha256=self.sha256)
+        source = self.weights or default_weights(self.settings.get("backbone"), self.width, self.batch_norm)
+        if source:
+            load_weights(self, source, sha256=self.sha256)
         self.target_mean.copy_(self.data.target_mean)
+        self.target_scale.copy_(self.data.target_scale)
         _, linear, activation = self.head
         assert isinstance(linear, nn.Linear)
+        low, high = self.target_scale
+        mean = (self.target_mean - low) / (high - low)
         with torch.no_grad():
-            linear.bias.copy_(self.target_mean.logit() if isinstance(activation, nn.Sigmoid) else self.target_mean)
+            linear.bias.copy_(mean.logit() if isinstance(activation, nn.Sigmoid) else mean)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save how corpus, data and model were made, so that `personality.load` needs the checkpoint alone."""

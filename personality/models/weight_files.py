@@ -9,6 +9,7 @@ The format of a file follows from its content, not from its name:
       checkpoint = tf.train.load_checkpoint("vggish_model.ckpt")
       np.savez("vggish.npz", **{name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()})
 
+- dlib's face recognition: its own `.dat`, or face-api's manifest (see `dlib_files`).
 - A checkpoint of this package: a CAM CNN or a DAN can start from the convolutions of a trained regular CNN.
 
 All of them are read as data: no code in a file runs. Published weights have no batch normalisation.
@@ -22,8 +23,7 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-Layers = dict[str, dict[str, Tensor]]
-"""The tensors of each layer (`weight`, `bias`, ...), in the order of the forward pass."""
+from personality.models.dlib_files import Layers, read_dlib, read_face_api
 
 CONVOLUTIONAL = ("conv", "norm")  # prefixes of the layers of a backbone; all others are fully connected
 VGGISH = {"0": "conv1", "3": "conv2", "6": "conv3_1", "8": "conv3_2", "11": "conv4_1", "13": "conv4_2"}
@@ -37,10 +37,15 @@ def read_weights(path: Path) -> Layers:
     those in the file.
 
     Raises:
+        FileNotFoundError: A manifest has no file of bytes beside it, or the other way round.
         ValueError: The file is damaged, unsafe or of an unknown format.
     """
     with path.open("rb") as file:
         start = file.read(10)
+    if start.startswith((b"[", b"{")) or (path.suffix == ".bin" and not start.startswith((b"PK", b"\x80"))):
+        return read_face_api(path)
+    if start.startswith(b"\x01"):  # the version of dlib's file, an integer of one byte
+        return read_dlib(path)
     if start.startswith((b"MATLAB 7.3", b"\x89HDF")):
         raise ValueError(
             f"{path} is an HDF5 file, MATLAB's format 7.3. Expected format 5 or 7: in MATLAB, "
@@ -57,7 +62,7 @@ def read_weights(path: Path) -> Layers:
         reason = " ".join(str(error).split("\n\n")[1:-1]).strip() or str(error) or type(error).__name__
         raise ValueError(
             f"{path} cannot be read as weights: {reason}. Expected vgg-face.mat, a PyTorch state dict or checkpoint, "
-            "or TensorFlow's variables in an .npz; if it is one of these, delete it and fetch it again."
+            "dlib's .dat, or TensorFlow's variables in an .npz; if it is one of these, delete it and fetch it again."
         ) from error
 
 

@@ -14,7 +14,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString, Sweep
 from hydra.errors import HydraException
 
-PATHS = ("checkpoint", "clips", "corpus.root", "corpus.keep_videos", "corpus.labels", "data.cache", "model.weights")
+PATHS = (
+    *("checkpoint", "clips", "corpus.root", "corpus.file", "corpus.keep_videos", "corpus.label_files"),
+    *("data.cache", "model.weights"),
+)
 """The settings that hold a path; `clips` holds several."""
 
 

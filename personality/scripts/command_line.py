@@ -138,9 +138,10 @@ def run_folder(name: str, resume: bool) -> str:
 def _new_or_last(name: str, resume: bool) -> str:
     runs = Path("runs", name)
     if resume:
-        checkpoints = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        checkpoints = [*runs.glob("*/checkpoints/last.ckpt"), *runs.glob("*/fold_*/checkpoints/last.ckpt")]
         if checkpoints:
-            return f"{name}/{checkpoints[-1].parent.parent.name}"
+            newest = max(checkpoints, key=lambda path: path.stat().st_mtime)
+            return f"{name}/{newest.relative_to(runs).parts[0]}"
     moment = time.strftime("%Y-%m-%d_%H-%M-%S")
     return f"{name}/{moment}" if not (runs / moment).exists() else f"{name}/{moment}-{os.getpid()}"
 

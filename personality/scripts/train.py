@@ -4,6 +4,7 @@ python train.py                                                the synthetic sam
 python train.py data=face_frames model=dan                     another input, another model
 python train.py "experiment=[face_dan]" model.lr=0.001         a published system, with one setting changed
 python train.py corpus=first_impressions corpus.root=DIR "experiment=[clip_cam]" resume=true
+python train.py corpus=table corpus.file=clips.csv corpus.group=subject folds=5
 """
 
 import logging
@@ -20,11 +21,33 @@ log = logging.getLogger(__name__)
 
 @command("train")
 def main(config: DictConfig) -> float:
-    """Fit, then validate and test the best checkpoint. Return the skill in validation, for a sweep."""
-    from pytorch_lightning import seed_everything  # imported here, so that a wrong argument is reported at once
+    """Train once, or on every fold. Return the skill in validation, for a sweep."""
+    from personality.scripts import folds  # imported here, so that a wrong argument is reported at once
 
     if config.keep_memory:
         keep_freed_memory()
+    if not config.folds:
+        return train(config)
+    chosen = range(config.folds) if config.fold is None else [config.fold]
+    skills = []
+    for fold in chosen:
+        one = folds.fold_config(config, fold) if config.fold is None else config
+        skill = folds.skill_of(one.run)
+        if skill is None:
+            log.info("Fold %d of %d", fold, config.folds)
+            skill = train(one)
+            folds.finish(one.run, skill)
+        skills.append(skill)
+    if config.fold is None:
+        folds.gather(config)
+        log.info("All files of this run are in %s", config.run)
+    return sum(skills) / len(skills)
+
+
+def train(config: DictConfig) -> float:
+    """Fit, then validate and test the best checkpoint. Return the skill in validation."""
+    from pytorch_lightning import seed_everything
+
     seed_everything(config.seed, workers=True)
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
     shape = {"input_shape": data.input_shape, "modality": data.modality, "targets": data.targets}

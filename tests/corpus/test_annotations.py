@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personality.corpus.annotations import OFFICIAL_ORDER, join_clips, read_labels, write_labels
+from personality.corpus.annotations import OFFICIAL_ORDER, read_labels, write_labels
 from personality.traits import TRAITS
 
 CLIPS = ("-Ab_x9-7kQz.003.mp4", "J4GQm9j0JZ0.000.mp4", "zEyRyTnIw5I.005.mp4")
@@ -169,40 +169,3 @@ def test_a_clip_that_stands_twice_is_an_error(labels, tmp_path):
     pd.concat([labels, labels[:1]]).to_csv(tmp_path / "labels.csv")
     with pytest.raises(ValueError, match=rf"labels.csv has more than one line for 1 clip \({CLIPS[0]}\)"):
         read_labels(tmp_path / "labels.csv")
-
-
-def test_clips_and_labels_are_joined_by_name(labels, tmp_path, caplog):
-    files = {clip: tmp_path / clip for clip in (CLIPS[2], "stray.000.mp4", CLIPS[0])}
-    joined = join_clips(labels, files)
-    assert joined["path"].to_dict() == {clip: str(tmp_path / clip) for clip in (CLIPS[0], CLIPS[2])}
-    pd.testing.assert_frame_equal(joined.drop(columns="path"), labels.drop(index=CLIPS[1]))
-    assert f"Labels without a video, left out: 1 clip ({CLIPS[1]})" in caplog.text
-    assert "Videos without a label, left out: 1 clip (stray.000.mp4)" in caplog.text
-
-
-@pytest.mark.parametrize("labelled", ["{}", "{}.mp4", " {}.MP4", "training80_01/{}.mp4", "C:\\videos\\{}"])
-@pytest.mark.parametrize("filed", ["{}", "{}.mp4"])
-def test_labels_and_videos_are_joined_with_and_without_mp4(labels, tmp_path, caplog, labelled, filed):
-    bare = [clip.removesuffix(".mp4") for clip in CLIPS]
-    renamed = labels.set_axis(pd.Index([labelled.format(clip) for clip in bare], name="clip"))
-    renamed.to_csv(tmp_path / "labels.csv")
-    files = {filed.format(clip): tmp_path / clip for clip in bare}
-    for read in (renamed, read_labels(tmp_path / "labels.csv")):
-        joined = join_clips(read, files)
-        pd.testing.assert_frame_equal(joined.drop(columns="path"), labels)
-        assert joined["path"].to_dict() == {f"{clip}.mp4": str(tmp_path / clip) for clip in bare}
-    by_split = join_clips(pd.concat({"train": renamed}, names=["split"]), files)
-    assert list(by_split.index) == [("train", clip) for clip in CLIPS]
-    assert not caplog.records
-
-
-def test_a_perfect_match_is_silent(labels, tmp_path, caplog):
-    join_clips(labels, {clip: tmp_path / clip for clip in CLIPS})
-    assert not caplog.records
-
-
-def test_nothing_in_common_is_an_error(labels, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"None of 1 videos has one of 3 labels.*check that both come from one data set"
-    ):
-        join_clips(labels, {"holiday.mp4": tmp_path / "holiday.mp4"})

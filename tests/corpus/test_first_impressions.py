@@ -44,7 +44,7 @@ def test_a_clip_is_in_the_split_that_lists_it(root, split, caplog):
     clips = corpus.clips(split)
     assert list(clips.index) == sorted(CLIPS[split])
     assert clips.index.name == "clip"
-    assert list(clips) == ["path", *TRAITS]
+    assert list(clips) == ["path", "group", *TRAITS]
     assert all(path.endswith(f"{split}80_01/{clip}") for clip, path in clips["path"].items())
     assert clips[list(TRAITS)].to_numpy().dtype == np.float64
     assert clips["openness"].between(0, 1).all()
@@ -60,8 +60,8 @@ def test_what_has_no_partner_is_listed_once(root, caplog):
         corpus.clips(split)
     assert len(corpus.clips("train")) == 2
     assert [record.message for record in caplog.records] == [
-        f"Labels without a video, left out: 1 clip ({CLIPS['train'][0]})",
-        "Videos without a label, left out: 1 clip (stray.000.mp4)",
+        "Clips without a label, left out: 1 clip (stray.000.mp4)",
+        f"Labels without a clip, left out: 1 clip ({CLIPS['train'][0]})",
     ]
 
 
@@ -116,7 +116,7 @@ def test_labels_of_the_first_challenge(root):
 
 def test_the_interview_is_a_sixth_label_on_demand(root):
     clips = FirstImpressions(root, interview=True).clips("train")
-    assert list(clips) == ["path", *TRAITS, "interview"]
+    assert list(clips) == ["path", "group", *TRAITS, "interview"]
     assert clips["interview"].tolist() == read_labels(root / FILES["train"])["interview"].tolist()
 
 
@@ -133,7 +133,8 @@ def test_sound_alone_is_enough_to_listen(root, suffix, caplog):
     with caplog.at_level("INFO"):
         corpus = FirstImpressions(root)
         corpus.prepare()
-    assert "val: 2 of 2 labelled clips found (0 in archives, 1 as sound alone), 0 missing" in caplog.messages
+    assert "val: 2 of 2 labelled clips found" in caplog.text
+    assert "0 in archives, 1 as sound alone" in caplog.text
     paths = corpus.clips("val").path
     assert paths[CLIPS["val"][1]].endswith("5.mp4")  # the video goes before its sound
     assert len(read_waveform(paths[clip], 8000)) == 8000
@@ -157,12 +158,13 @@ def test_it_says_what_it_found_and_what_is_missing_by_split(root, caplog):
     next(root.rglob(FILES["test"])).unlink()
     with caplog.at_level("INFO"):
         FirstImpressions(root).prepare()
-    assert [record.message for record in caplog.records if record.levelname == "INFO"] == [
-        "train: 3 of 3 labelled clips found (0 in archives, 0 as sound alone), 0 missing",
-        "val: 1 of 2 labelled clips found (0 in archives, 0 as sound alone), 1 missing",
-        "val: 100.0 % of its clips are from a source that is also in train",
-        "test: no labels (expected annotation_test.pkl or test_gt.csv)",
-    ]
+    found, text = (record.message for record in caplog.records if record.levelname == "INFO")
+    assert found == f"4 clips below {root}: 0 in archives, 0 as sound alone"
+    assert "train: 3 of 3 labelled clips found, 3 groups" in text
+    assert (
+        "val: 1 of 2 labelled clips found, 1 groups; 100.0% of its clips are of a group that is also in train" in text
+    )
+    assert "test: no labels" in text
 
 
 def test_what_macos_adds_to_folders_is_not_a_clip(root, caplog):
@@ -206,19 +208,19 @@ def test_groups_come_from_the_tables_that_ship_with_the_clips(root, tmp_path):
     (root / "fi_age_labels.zip").write_bytes(zips.deflated({"ages/labels.csv": ages.encode("utf-8-sig")}))
     (root / "other.csv").write_text("something,else\n1,2\n")
     corpus = FirstImpressions(root)
-    groups = corpus.groups("train")
+    groups = corpus.people("train")
     assert groups.index.equals(corpus.clips("train").index)
     groups.to_csv(tmp_path / "groups.csv")
     words = read_groups(tmp_path / "groups.csv")
     assert words.loc[first].tolist() == ["female", "Asian", "30 to 39"]
     assert words.loc[second].tolist()[:2] == ["male", "African-American"]
     assert words["age"].isna().tolist() == [False, True, False]
-    assert corpus.groups("test").loc[other].tolist()[:2] == ["2", "2"]
+    assert corpus.people("test").loc[other].tolist()[:2] == ["2", "2"]
 
 
 def test_a_corpus_without_them_returns_none(root):
     assert FirstImpressions(root).transcripts("train") is None
-    assert FirstImpressions(root).groups("train") is None
+    assert FirstImpressions(root).people("train") is None
 
 
 # ---- fingerprint

@@ -15,19 +15,21 @@ class Shelf(Corpus):
     """The files that a test puts there."""
 
     def __init__(self, splits: Mapping[str, list[Path]]) -> None:
+        super().__init__("official")
         self.splits = splits
         self.name = "_".join({path.parent.name for paths in splits.values() for path in paths})
 
     def prepare(self) -> None:
         pass
 
-    def clips(self, split: str) -> pd.DataFrame:
-        if split not in self.splits:
-            raise FileNotFoundError(f"No label file for {split}.")
-        paths = sorted(self.splits[split])
-        labels = np.random.default_rng(0).random((len(paths), len(TRAITS)))
-        table = pd.DataFrame(labels, index=pd.Index([path.name for path in paths], name="clip"), columns=TRAITS)
-        return table.assign(path=[str(path) for path in paths])
+    def read(self) -> pd.DataFrame:
+        parts = []
+        for split, paths in self.splits.items():
+            labels = np.random.default_rng(0).random((len(paths), len(TRAITS)))
+            names = [path.name for path in sorted(paths)]
+            table = pd.DataFrame(labels, index=pd.Index(names, name="clip"), columns=TRAITS)
+            parts.append(table.assign(path=[str(path) for path in sorted(paths)], group=names, split=split))
+        return pd.concat(parts)
 
 
 @pytest.fixture

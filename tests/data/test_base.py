@@ -74,7 +74,7 @@ def test_a_split_that_is_not_there_is_missed_only_when_asked_for(shelf, record, 
     data = ready(ClipSpectrogram(shelf({"train": [clip], "val": [clip]}), **loading))
     assert data.splits() == ["train", "val"]
     assert len(data.train_dataloader()) == len(data.val_dataloader()) == 1
-    with pytest.raises(FileNotFoundError, match=r"No label file for test\."):
+    with pytest.raises(FileNotFoundError, match=r"There are no test clips"):
         data.test_dataloader()
 
 

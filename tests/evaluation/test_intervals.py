@@ -17,7 +17,7 @@ from personality.traits import TRAITS, source_id
 def test_resamples_equal_those_of_a_slow_loop(predictions):
     labels = labels_of(predictions)
     sums, mean = predictor_sums([predictions], labels, labels), torch.tensor(labels.mean().to_numpy())
-    result = estimates(sums, labels.index.tolist(), ["model"], TRAITS, resamples=40)
+    result = estimates(sums, [*map(source_id, labels.index)], ["model"], TRAITS, resamples=40)
 
     sources = np.array([source_id(clip) for clip in labels.index])
     names = pd.unique(sources)
@@ -40,7 +40,7 @@ def accuracy_interval(errors, clips, resamples=4000):
     """Accuracy and its interval for scores that differ from their labels by `errors`."""
     labels = pd.DataFrame({"openness": np.full(len(errors), 0.5)}, index=clips)
     sums = predictor_sums([labels + errors[:, None]], labels, None)
-    result = estimates(sums, clips, ["model"], ["openness"], resamples=resamples)
+    result = estimates(sums, [*map(source_id, clips)], ["model"], ["openness"], resamples=resamples)
     return result[(result.metric == "accuracy") & (result.target == "mean")].iloc[0]
 
 

@@ -197,7 +197,7 @@ def test_files_that_are_not_text_or_not_there(tmp_path):
 
 def test_predictions_that_cannot_be_written(tmp_path, predictions):
     with pytest.raises(ValueError, match=r"Got predictions with the columns .* rename or drop the rest"):
-        write_predictions(tmp_path / "a.csv", predictions.assign(mood=1))
+        write_predictions(tmp_path / "a.csv", predictions.assign(mood_label=1))
     with pytest.raises(ValueError, match="Got predictions with the columns"):
         write_predictions(tmp_path / "a.csv", predictions.drop(columns="openness"))
     with pytest.raises(ValueError, match="more than one line for 1 clip"):

@@ -116,7 +116,7 @@ def test_remarks_on_unusual_clips(predictions, train):
     text = "\n".join(remarks(odd, train))
     assert "Every clip has the same score of openness: its pcc is undefined" in text
     assert "Every clip has the same label of extraversion" in text
-    assert f"Scores outside [0, 1], evaluated unchanged: 1 clip ({odd.index[0]})" in text
+    assert f"Scores outside the scale, evaluated unchanged: 1 clip ({odd.index[0]})" in text
     assert " -" in results_text(evaluate(odd, train, resamples=50))
     everything = predictions.drop(columns=SCORES).rename(columns=lambda name: name.removesuffix("_label"))
     text = "\n".join(remarks(predictions, everything))

@@ -11,7 +11,7 @@ from personality.explanation.average import save_average_attribution
 from personality.explanation.explainer import Explainer
 from personality.explanation.summary import summary, summary_cells
 from personality.models import DAN, CamCNN
-from personality.traits import TRAITS, Axis, Batch, Coordinates
+from personality.traits import TRAITS, Axis, Batch, Coordinates, source_id
 
 CLIPS, SPACE = 8, (96, 64)
 KNOWN = slice(24, 48), slice(16, 32)
@@ -53,7 +53,7 @@ class Split:
 
     def clips(self, split):
         names = [f"source{number // 2}.{number:03d}.mp4" for number in range(CLIPS)]
-        return pd.DataFrame(self.labels, pd.Index(names, name="clip"), TRAITS)
+        return pd.DataFrame(self.labels, pd.Index(names, name="clip"), TRAITS).assign(group=[*map(source_id, names)])
 
     def cues(self, split, clip, segment):
         mask = np.zeros(SPACE, bool)
@@ -70,6 +70,7 @@ class Loudness(torch.nn.Module):
 
     device = torch.device("cpu")
     explained_by = "hirescam"
+    target_scale = torch.tensor([[0.0], [1.0]]).expand(2, 5)
 
     def forward(self, inputs):
         return inputs[(..., *KNOWN)].mean((1, 2, 3)).unsqueeze(1).expand(-1, 5)
@@ -204,7 +205,7 @@ def test_intervals_are_over_sources_that_have_a_number():
     table = pd.DataFrame(
         {
             "trait": ["openness"] * 2000 + ["neuroticism"] * 2 + ["extraversion"] * 2,
-            "clip": [*clips, "a.000.mp4", "a.001.mp4", "a.000.mp4", "b.000.mp4"],
+            "group": [*map(source_id, clips), "a", "a", "a", "b"],
             "trained": [*np.repeat(of_source, 5), 1, 2, np.nan, np.nan],
         }
     )

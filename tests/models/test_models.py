@@ -136,7 +136,7 @@ def test_an_error_of_one_half_costs_what_the_loss_says(loss, expected):
 def test_training_starts_from_the_mean_of_the_labels(sigmoid):
     means = torch.tensor([0.3, 0.4, 0.55, 0.6, 0.7])
     model = Linear((1, 1, 3), sigmoid=sigmoid)
-    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(target_mean=means))
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(target_mean=means, target_scale=model.target_scale))
     model.setup("fit")
     assert torch.equal(model.target_mean, means)
     torch.testing.assert_close(model.head.linear.bias.detach(), (means / (1 - means)).log() if sigmoid else means)

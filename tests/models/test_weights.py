@@ -231,6 +231,7 @@ def train(model, folder):
 
     class Noise(LightningDataModule):
         target_mean = torch.full((5,), 0.5)
+        target_scale = torch.tensor([[0.0], [1.0]]).repeat(1, 5)
 
         def clips(self, split):
             return range(4)

@@ -6,14 +6,15 @@ from contextlib import ExitStack
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from personality.atomic import atomic_write
 from personality.corpus.annotations import write_labels
-from personality.corpus.base import SPLITS
 from personality.corpus.labelled import LABEL_FILES, LabelledCorpus
+from personality.corpus.splits import SPLITS
 from personality.corpus.synthetic.labels import CUE_TRAITS, clip_table
 from personality.traits import CLIP_SECONDS, TARGETS
 
@@ -37,7 +38,7 @@ class SampleCorpus(LabelledCorpus):
         seconds: Duration of a clip.
         seed: The same seed gives the same files.
         processes: Number of processes that make clips; by default one for each core. 1 makes them in this process.
-        split: "official", by the label files, or "by_source", where no person is in two splits.
+        **splitting: See `Corpus`.
 
     Example:
         corpus = SampleCorpus("corpora/sample")
@@ -55,15 +56,16 @@ class SampleCorpus(LabelledCorpus):
         seconds: float = CLIP_SECONDS,
         seed: int = 0,
         processes: int | None = None,
-        split: str = "official",
+        **splitting: Any,
     ) -> None:
-        super().__init__(root, split)
+        super().__init__(**splitting)
         if len(sizes) != len(SPLITS) or min(sizes) < 1 or seconds < 1:
             raise ValueError(
                 f"Got sizes {list(sizes)} and {seconds} seconds. Expected at least one clip for each of "
                 f"{', '.join(SPLITS)}, of at least one second: for example sizes=(6, 3, 3), seconds=4."
             )
-        self.sizes, self.seconds, self.seed, self.processes = tuple(sizes), seconds, seed, processes
+        self.root, self.sizes, self.seconds = Path(root), tuple(sizes), seconds
+        self.seed, self.processes = seed, processes
 
     def prepare(self) -> None:
         """Make the files that are missing: one to two minutes on two cores. A run that was stopped continues."""

@@ -1,16 +1,23 @@
 """The convolutions of the published networks, without their heads: the part that pretrained weights fit.
 
 A backbone is an `nn.Sequential` whose layers have the names of the publication (`conv1_1`, `relu1_1`, `pool1`, ...).
-`width` multiplies every number of channels: `width=0.25` is the same network for a small machine.
+`width` multiplies every number of channels: `width=0.25` is the same network for a small machine. A backbone whose
+first layer is `normalise` takes pixels from 0 to 255.
+
+Families are networks of another library, named after a colon: `timm:resnet18`. Their
+libraries are imported when such a backbone is built.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 
 import torch
 from torch import nn
 
+from personality.models.backbones.dlib_face import SMALLEST, dlib_face
+from personality.models.backbones.normalise import Normalise
 from personality.models.backbones.spectrum import spectrum
 from personality.models.backbones.vgg import vgg_face, vggish
 from personality.traits import Modality
@@ -18,9 +25,12 @@ from personality.traits import Modality
 BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
     "vggish": vggish,
     "vgg_face": vgg_face,
+    "dlib_face": dlib_face,
     "spectrum": spectrum,
     "spectrum_relu": partial(spectrum, relu=True),
 }
+FAMILIES: dict[str, int] = {"timm": 2}
+"""The families, which are modules of this package, and the number of dimensions of space of their inputs."""
 DEFAULTS: dict[tuple[Modality, int], str] = {
     ("audio", 1): "spectrum",
     ("audio", 2): "vggish",
@@ -42,24 +52,46 @@ def build_backbone(
         input_shape: `(segments, channels, *space)`.
         modality: What the input shows: `spectrum` is built for audio with one dimension of space, `vggish` for audio
             with two, `vgg_face` for images.
-        name: One of `BACKBONES`, to choose another.
+        name: One of `BACKBONES`, or a family and a name of it, to choose another.
         width: Factor on every number of channels.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
 
     Raises:
-        ValueError: The name is unknown, the backbone has another number of dimensions than the input, or the modality
-            has no backbone of its own.
+        ImportError: The library of the family is not installed.
+        ValueError: The name is unknown, the backbone has another number of dimensions than the input or needs a larger
+            one, or the modality has no backbone of its own.
     """
     _, channels, *space = input_shape
     name = name or DEFAULTS.get((modality, len(space)))
-    if name not in BACKBONES:
+    family, colon, member = (name or "").partition(":")
+    if name not in BACKBONES and not (colon and family in FAMILIES):
         got = f"no backbone for {modality} of shape {tuple(input_shape)}" if name is None else f"backbone {name!r}"
-        raise ValueError(f"Got {got}: expected one of {', '.join(BACKBONES)}; choose with model.backbone.")
-    if name.startswith("spectrum") != (len(space) == 1):
+        families = " or ".join(f"{each}:NAME" for each in FAMILIES)
+        raise ValueError(
+            f"Got {got}: expected one of {', '.join(BACKBONES)}, or {families}; choose with model.backbone."
+        )
+    dimensions = FAMILIES[family] if colon else 1 if family.startswith("spectrum") else 2
+    if dimensions != len(space):
         raise ValueError(
             f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
         )
-    return BACKBONES[name](channels=channels, width=width, batch_norm=batch_norm)
+    if colon and (width != 1 or batch_norm):
+        raise ValueError(
+            f"Got the backbone {name} with width {width} and batch_norm {batch_norm}: expected a width of 1 and no "
+            "batch_norm, since the library defines the network; leave both unset."
+        )
+    if name == "dlib_face" and min(space) < SMALLEST:
+        raise ValueError(
+            f"Got inputs of {' x '.join(map(str, space))} for the backbone dlib_face: expected at least {SMALLEST} "
+            "pixels a side, best 150; set data.size."
+        )
+    if colon:
+        layers = import_module(f"{__name__}.{family}").build(member, input_shape=input_shape)
+    else:
+        layers = BACKBONES[family](channels=channels, width=width, batch_norm=batch_norm)
+    if modality != "image" and isinstance(layers[0], Normalise):
+        layers[0] = nn.Identity()  # sound is not in pixels
+    return layers
 
 
 def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
@@ -72,10 +104,16 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def last_convolution(backbone: nn.Sequential) -> int:
-    """Return the index of the last convolution; its activation and the last pooling come after it.
+    """Return the index of the last layer with a convolution; its activation and the last pooling come after it.
 
     >>> backbone = vgg_face()
     >>> [name for name, _ in backbone.named_children()][last_convolution(backbone) :]
     ['conv5_3', 'relu5_3', 'pool5']
+    >>> backbone = dlib_face()
+    >>> [name for name, _ in backbone.named_children()][last_convolution(backbone) :]
+    ['stage5']
     """
-    return max(index for index, layer in enumerate(backbone) if isinstance(layer, nn.Conv1d | nn.Conv2d))
+    convolutions = nn.Conv1d | nn.Conv2d
+    return max(
+        index for index, layer in enumerate(backbone) if any(isinstance(each, convolutions) for each in layer.modules())
+    )
