@@ -22,15 +22,14 @@ SMALL = [
 
 def train(folder, *overrides, stop_at=None):
     command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"corpus.root={folder}/sample", *overrides]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output = []
-    for line in process.stdout:
-        output.append(line)
-        if stop_at and stop_at in line:
-            process.kill()
-            process.wait()
-            return
-    assert process.wait() == 0, "".join(output[-30:])
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            output.append(line)
+            if stop_at and stop_at in line:
+                process.kill()
+                return
+    assert process.returncode == 0, "".join(output[-30:])
 
 
 @pytest.mark.slow
