@@ -12,20 +12,21 @@ FILES = sorted((ROOT / "personality").rglob("*.py"))
 ALLOWED = {
     "atomic": [],
     "memory": [],
+    "packaged": [],
     "pickles": [],
     "settings": [],
     "traits": [],
     "tables": ["traits", "pickles"],
-    "features": ["traits", "atomic"],
+    "features": ["traits", "atomic", "packaged"],
     "corpus": ["traits", "atomic", "tables", "pickles", "settings", "features.media", "features.encoding"],
     "data": ["traits", "settings", "corpus", "features"],
-    "models": ["traits", "atomic", "settings", "evaluation.metrics"],
+    "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
     "explanation": ["traits", "atomic", "evaluation"],
     "callbacks": ["traits", "atomic", "evaluation", "explanation"],
     "predictor": ["traits", "corpus", "data", "explanation", "models"],
     "__init__": ["predictor"],
-    "scripts": ["memory", "predictor", "data", "atomic", "evaluation", "explanation", "callbacks"],
+    "scripts": ["memory", "predictor", "data", "atomic", "evaluation", "explanation"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""
 LIBRARIES = {
@@ -45,7 +46,7 @@ TEXTS = [
 ]
 
 
-SHARED = ("traits", "atomic", "features.workers", "features.demux", "features.cache_files")
+SHARED = ("traits", "atomic", "packaged", "features.workers", "features.demux", "features.cache_files")
 """The modules that those of `features` may import; otherwise none imports another."""
 
 

@@ -5,8 +5,6 @@ Trainer(callbacks=[SaveResults()]).test(model, data)
 ```
 """
 
-import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from personality.callbacks.trainers import datamodule, scored_split
-from personality.evaluation.fairness import as_groups, fairness
-from personality.evaluation.plots import draw_results
-from personality.evaluation.predictions import UNIT, Scale, write_predictions
-from personality.evaluation.results import evaluate_folds
-from personality.evaluation.text import fairness_text, remarks, results_text
-from personality.traits import Batch, source_id
-
-log = logging.getLogger(__name__)
+from personality.evaluation.predictions import with_group, write_predictions
+from personality.evaluation.result_files import write_results
+from personality.traits import Batch
 
 
 class SaveResults(Callback):
@@ -73,7 +66,7 @@ class SaveResults(Callback):
             return
         table = torch.as_tensor(pl_module.all_gather(self.table)).view(-1, *self.table.shape).nanmean(0).cpu()
         if trainer.is_global_zero:
-            self._write(trainer, table)
+            self._write(trainer, pl_module, table)
         self.table = None
 
     on_test_start, on_test_batch_end, on_test_epoch_end = (
@@ -82,7 +75,7 @@ class SaveResults(Callback):
         on_validation_epoch_end,
     )
 
-    def _write(self, trainer: Trainer, table: Tensor) -> None:
+    def _write(self, trainer: Trainer, model: LightningModule, table: Tensor) -> None:
         data, folder = datamodule(trainer, self), Path(trainer.default_root_dir)
         split = scored_split(trainer, data)
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,52 +86,9 @@ class SaveResults(Callback):
         write_predictions(folder / f"predictions_{split}.csv", predictions)
         if clips[targets].isna().all(axis=None):
             return
-        train, scale = None, UNIT
+        train = None
         with suppress(FileNotFoundError):  # there are no baselines without the training clips
             train = with_group(data.clips("train")[targets], data.clips("train")["group"])
             train.to_csv(folder / "labels_train.csv", index_label="clip")
-            low, high = (pd.Series(end, targets) for end in data.target_scale.tolist())
-            scale = low, high
-        write_results(folder, split, [(predictions, train)], scale, data.people(split))
-
-
-def write_results(
-    folder: Path,
-    split: str,
-    folds: Sequence[tuple[pd.DataFrame, pd.DataFrame | None]],
-    scale: Scale = UNIT,
-    people: pd.DataFrame | None = None,
-) -> None:
-    """Write the results of a split, as table, text and picture, and by the attributes of the people.
-
-    Args:
-        folder: Where to write `results_<split>.csv`, `.txt` and `.png`, `fairness_<split>.csv` and `.txt`.
-        split: Name of the split.
-        folds: Predictions with labels, and labels of the training clips: one pair, or one for each fold.
-        scale: The lowest and the highest label there can be.
-        people: `Corpus.people`.
-    """
-    predictions = pd.concat([scored for scored, _ in folds]).sort_index()
-    train = folds[0][1] if len(folds) == 1 else None
-    results = evaluate_folds(folds, scale=scale)
-    results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
-    notes = ["Every clip is scored by the model of the fold that has no clip of its group in training."]
-    if len(folds) == 1:
-        notes = remarks(predictions, train, scale)
-    text = "\n".join([results_text(results), "", *notes])
-    (folder / f"results_{split}.txt").write_text(text + "\n", encoding="utf-8")
-    name = f"{split} split"
-    draw_results(folder / f"results_{split}.png", {name: predictions}, train, scale, {name: results})
-    log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
-    if people is not None and people.notna().any(axis=None):
-        by_group = fairness(predictions, as_groups(people), train, scale=scale)
-        by_group.to_csv(folder / f"fairness_{split}.csv", index=False, float_format="%.7g")
-        text = fairness_text(by_group)
-        (folder / f"fairness_{split}.txt").write_text(text + "\n", encoding="utf-8")
-        log.info("By attributes of the people:\n\n%s\n", text)
-
-
-def with_group(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Add the column `group`, where the names of clips do not say it."""
-    known = [source_id(clip) for clip in table.index]
-    return table if groups.tolist() == known else table.assign(group=groups)
+        low, high = (pd.Series(end, targets) for end in model.get_buffer("target_scale").tolist())
+        write_results(folder, split, [(predictions, train)], (low, high), data.people(split))

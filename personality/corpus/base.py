@@ -57,8 +57,9 @@ class Corpus(RecordsSettings, ABC):
     ) -> None:
         if split not in (None, "official", "by_group"):
             raise ValueError(f"Got split {split!r}. Expected official or by_group; choose one.")
-        if folds and not 0 <= (fold or 0) < folds:
-            raise ValueError(f"Got fold {fold} of {folds} folds. Expected one from 0 to {folds - 1}; choose one.")
+        if fold is not None and not 0 <= fold < (folds or 0):
+            expected = f"one from 0 to {folds - 1}; choose one" if folds else "the number of folds with it; set folds"
+            raise ValueError(f"Got fold {fold} of {folds or 'no'} folds. Expected {expected}.")
         self.split, self.shares, self.folds, self.fold = split, shares, folds, fold or 0
 
     @abstractmethod

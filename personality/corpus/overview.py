@@ -35,7 +35,8 @@ def overview(table: pd.DataFrame, targets: Sequence[str], scale: tuple[float, fl
             lines.append(f"  {split}: no labels")
             continue
         groups = found.loc[found["split"] == split, "group"]
-        line = f"  {split}: {len(groups):,} of {labelled:,} labelled clips found, {groups.nunique():,} groups"
+        count = groups.nunique()
+        line = f"  {split}: {len(groups):,} of {labelled:,} labelled clips found, {count:,} group{'s' * (count != 1)}"
         if split != "train" and len(groups) and train:
             line += f"; {known_share(groups.tolist(), train):.1%} of its clips are of a group that is also in train"
         lines.append(line)

@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,8 @@ import pandas as pd
 from personality.corpus.base import Corpus
 from personality.corpus.groups import BY_NAME, group_by_name, suggest_group
 from personality.corpus.ratings import average_raters
+from personality.corpus.recordings import cut, name_clips
 from personality.corpus.splits import fold_by_group
-from personality.corpus.video_files import unique_names
-from personality.features.media import Excerpt, excerpts, open_stream
 from personality.tables import as_numbers, format_clips, join_names, number_column, read_cells, rename_columns
 from personality.traits import TRAITS
 
@@ -117,18 +115,24 @@ class TableCorpus(Corpus):
         rows = average_raters(rows, self.targets, self.file)
         rows["group"] = pd.Series(self._groups(rows), index=rows.index, dtype=object)
         rows["split"] = self._splits(rows)
-        rows["path"] = pd.Series(self._sources(rows), index=rows.index, dtype=object)
+        if not any(path.exists() for path in rows["path"]):
+            raise FileNotFoundError(
+                f"None of the {len(rows)} paths in {self.file} exists; the first is {rows['path'].iloc[0]}. Expected "
+                "paths relative to the table; correct them."
+            )
+        rows["path"] = pd.Series(cut(rows), index=rows.index, dtype=object)
         return rows[["path", "group", "split", *self.targets, *self.attributes]]
 
     def clips(self, split: str) -> pd.DataFrame:
         """Return the clips of a split: `Corpus.clips`."""
         clips = super().clips(split)
         if split != "all":
-            constant = [target for target in self.targets if clips[target].isna().all()]
-            if constant:
+            unlabelled = [target for target in self.targets if clips[target].isna().all()]
+            if unlabelled:
                 raise ValueError(
-                    f"None of the {len(clips)} {split} clips of {self.file} has a label of {join_names(constant, 10)}. "
-                    "Expected some in each split; leave the label out of corpus.labels, or split otherwise."
+                    f"None of the {len(clips)} {split} clips of {self.file} has a label of "
+                    f"{join_names(unlabelled, 10)}. Expected some in each split; leave the label out of corpus.labels, "
+                    "or split otherwise."
                 )
         return clips
 
@@ -198,15 +202,7 @@ class TableCorpus(Corpus):
                 "after the start; correct them."
             )
         place = rows[["path", "start", "end"]].drop_duplicates().sort_values(["path", "start", "end"])
-        files = [*place["path"].unique()]
-        named = [path if re.search(r"\.[A-Za-z]\w{1,4}$", path.name) else Path(f"{path}.mp4") for path in files]
-        stems = dict(zip(files, unique_names(named), strict=True))
-        parts = place.groupby("path").cumcount()
-        several = place["path"].map(place["path"].value_counts()) > 1
-        place["name"] = [
-            f"{stems[path]}.{part:03d}.mp4" if cut else f"{stems[path]}.mp4"
-            for path, part, cut in zip(place["path"], parts, several, strict=True)
-        ]
+        place["name"] = name_clips(place["path"])
         rows = rows.assign(line=rows.index).merge(place, on=["path", "start", "end"], how="left", sort=False)
         names = rows["clip"].fillna(rows["name"]) if "clip" in rows else rows["name"]
         self._warn_of_overlaps(place)
@@ -285,36 +281,3 @@ class TableCorpus(Corpus):
                 "corpus.split=by_group, or accept it with corpus.shared_groups=true."
             )
         return splits.tolist()
-
-    def _sources(self, rows: pd.DataFrame) -> list[str | Excerpt | None]:
-        """Return the file of each clip, or the excerpt; None for a missing file."""
-        if not any(path.exists() for path in rows["path"]):
-            raise FileNotFoundError(
-                f"None of the {len(rows)} paths in {self.file} exists; the first is {rows['path'].iloc[0]}. Expected "
-                "paths relative to the table; correct them."
-            )
-        clocks: dict[Path, tuple[float, bool]] = {}
-        sources: list[str | Excerpt | None] = []
-        for path, start, end in rows[["path", "start", "end"]].itertuples(index=False):
-            if not path.exists():
-                sources.append(None)
-            elif start == 0 and end == np.inf:
-                sources.append(str(path))
-            else:
-                if path not in clocks:
-                    clocks[path] = _clock(path)
-                begin, seekable = clocks[path]
-                sources.append(Excerpt(str(path), begin + start, end - start, seekable))
-        return sources
-
-
-def _clock(path: Path) -> tuple[float, bool]:
-    """Return when a file starts to play, in seconds on its own clock, and whether it can be read from the middle."""
-    for kind in ("audio", "video"):
-        try:
-            seekable = excerpts(path, kind, 1e9)[0].seekable
-            with open_stream(path, kind) as stream:
-                return float(stream.start), seekable
-        except (ValueError, OSError):
-            continue
-    return 0.0, True  # the clip will fail with its reason

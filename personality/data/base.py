@@ -134,7 +134,7 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         self.corpus.prepare()
         for split in self._needed():
             self.clips(split)  # raises before features take hours
-        for split in dict.fromkeys(map(self.corpus.stored_split, self.splits())):
+        for split in self.stored_splits():
             cache = self.stored(split)
             paths = self.clips(split).path
             pool = len(paths) > self.corpus.pool_above
@@ -184,6 +184,10 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
                 )
             self.tables[split] = table
         return self.tables[split]
+
+    def stored_splits(self) -> list[str]:
+        """Name the splits whose features are stored together: see `Corpus.stored_split`."""
+        return [*dict.fromkeys(map(self.corpus.stored_split, self.splits()))]
 
     def open(self, split: str) -> FeatureCache | CacheRows:
         """Open the features of a split's clips."""

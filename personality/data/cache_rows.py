@@ -76,20 +76,3 @@ class CacheRows:
         """Return the clips that failed, as `FeatureCache.failures`."""
         failures = self.cache.failures()
         return failures[failures["clip"].isin(self.clips)].reset_index(drop=True)
-
-    def missing(self) -> list[str]:
-        """Return the names of the clips that are not computed yet."""
-        return [clip for clip in self.cache.missing() if clip in {*self.clips}]
-
-    @property
-    def complete(self) -> bool:
-        """Whether no clip of the cache is missing."""
-        return self.cache.complete
-
-    def verify(self) -> list[str]:
-        """Return the names of the clips with a wrong checksum."""
-        return [clip for clip in self.cache.verify() if clip in {*self.clips}]
-
-    def invalidate(self, clips: Sequence[str]) -> None:
-        """Mark clips as missing, as `FeatureCache.invalidate`."""
-        self.cache.invalidate(clips)

@@ -17,8 +17,8 @@ def repair(data: TraitDataModule, retry: bool = False) -> list[str]:
         The damaged clips.
     """
     damaged = []
-    for split in data.splits():
-        cache = data.open(split)
+    for split in data.stored_splits():
+        cache = data.stored(split)
         if cache.folder.exists():
             found = cache.verify()
             damaged += found

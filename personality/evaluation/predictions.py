@@ -153,6 +153,12 @@ def groups_of(table: pd.DataFrame) -> pd.Series:
     return pd.Series(["" if no_names else source_id(clip) for clip in table.index], table.index, dtype=object)
 
 
+def with_group(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """Add the column `group`, where the names of clips do not say it."""
+    known = [source_id(clip) for clip in table.index]
+    return table if groups.tolist() == known else table.assign(group=groups)
+
+
 def rescaled(table: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """Divide scores or labels by the length of their scale."""
     low, high = scale

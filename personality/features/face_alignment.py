@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from personality.packaged import face_recognition_file
 
 SIZE = 150  # pixels of a side of an aligned face
 PADDING = 0.25  # of the landmarks' square, on each side
@@ -120,12 +120,10 @@ def _extract(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 @cache  # loading takes longer than detection in a frame
 def _finder() -> Callable[[np.ndarray], np.ndarray | None]:
     """Load dlib's detector (histograms of gradients) and its five landmarks (Kazemi and Sullivan 2014)."""
-    package = find_spec("face_recognition_models")  # does not import it: that fails with the present setuptools
-    path = Path(package.origin).parent / "models" / LANDMARKS if package and package.origin else Path(LANDMARKS)
     try:
         import dlib
 
-        predict = dlib.shape_predictor(str(path))
+        predict = dlib.shape_predictor(str(face_recognition_file(LANDMARKS) or LANDMARKS))
     except (ImportError, RuntimeError) as error:
         raise ImportError(
             f"Aligned faces need the packages dlib-bin and face-recognition-models ({error}): run `uv sync --extra "
@@ -136,10 +134,7 @@ def _finder() -> Callable[[np.ndarray], np.ndarray | None]:
     def find(frame: np.ndarray) -> np.ndarray | None:
         scale = min(1, SEARCH_SIZE / max(frame.shape))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        for enlarged in (
-            0,
-            1,
-        ):  # a face below 80 pixels is found in an enlarged frame alone, which takes four times as long
+        for enlarged in (0, 1):  # faces below 80 pixels need an enlarged frame, which takes four times as long
             faces, clear, _ = detector.run(small, enlarged, 0.0)
             if faces:
                 best = max(range(len(faces)), key=lambda index: faces[index].width() * clear[index])

@@ -10,7 +10,6 @@ Both have a scale and a shift after each convolution, which are folded into its 
 
 import json
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ import torch
 from torch import Tensor
 
 from personality.models.backbones.dlib_face import BLOCKS, MEAN, SIZE
+from personality.packaged import face_recognition_file
 
-PACKAGE = "face_recognition_models"
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 REMEDY = f"Expected {WEIGHTS} of `uv sync --extra pretrained`; leave model.weights unset to take that one."
 CONVOLUTIONS = {"conv32_down": (32, 3, 7, 7)}
@@ -56,9 +55,8 @@ def packaged_weights() -> Path:
     Raises:
         FileNotFoundError: The package is not installed.
     """
-    spec = find_spec(PACKAGE)  # does not import it: that fails with the present setuptools
-    path = Path(spec.origin).parent / "models" / WEIGHTS if spec and spec.origin else None
-    if path is None or not path.is_file():
+    path = face_recognition_file(WEIGHTS)
+    if path is None:
         raise FileNotFoundError(
             f"The backbone dlib_face needs {WEIGHTS}, and the package face-recognition-models is not installed: run "
             "`uv sync --extra pretrained`, or set model.weights to the path of the file."

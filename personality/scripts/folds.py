@@ -12,9 +12,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from personality.atomic import atomic_write
-from personality.callbacks.save_results import write_results
 from personality.data import TraitDataModule
 from personality.evaluation.predictions import Scale, write_predictions
+from personality.evaluation.result_files import write_results
 from personality.explanation.report import write_report
 
 log = logging.getLogger(__name__)

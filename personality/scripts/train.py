@@ -32,7 +32,7 @@ def main(config: DictConfig) -> float:
     skills = []
     for fold in chosen:
         one = folds.fold_config(config, fold) if config.fold is None else config
-        skill = folds.skill_of(one.run)
+        skill = folds.skill_of(one.run) if config.resume else None
         if skill is None:
             log.info("Fold %d of %d", fold, config.folds)
             skill = train(one)

@@ -32,10 +32,6 @@ class Split(LightningDataModule):
     def people(self, split: str) -> None:
         """Nothing is known of the people."""
 
-    @property
-    def target_scale(self) -> torch.Tensor:
-        return torch.tensor([[0.0], [1.0]]).expand(2, len(SCORES))
-
     def samples(self, split: str) -> list[Batch]:
         labels = torch.tensor(self.clips(split)[SCORES].to_numpy(), dtype=torch.float32)
         noise = torch.randn(len(labels), 3, 5, generator=torch.Generator().manual_seed(0)) * 0.05
@@ -59,6 +55,7 @@ class Same(LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.ones(()))
+        self.register_buffer("target_scale", torch.tensor([[0.0], [1.0]]).expand(2, len(SCORES)))
 
     def training_step(self, sample, _):
         return self.scale * 0

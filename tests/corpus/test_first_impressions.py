@@ -161,9 +161,7 @@ def test_it_says_what_it_found_and_what_is_missing_by_split(root, caplog):
     found, text = (record.message for record in caplog.records if record.levelname == "INFO")
     assert found == f"4 clips below {root}: 0 in archives, 0 as sound alone"
     assert "train: 3 of 3 labelled clips found, 3 groups" in text
-    assert (
-        "val: 1 of 2 labelled clips found, 1 groups; 100.0% of its clips are of a group that is also in train" in text
-    )
+    assert "val: 1 of 2 labelled clips found, 1 group; 100.0% of its clips are of a group that is also in train" in text
     assert "test: no labels" in text
 
 

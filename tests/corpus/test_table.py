@@ -203,6 +203,8 @@ def test_missing_labels_and_files_are_left_out_and_told(folder, caplog):
         ({"split": "somewhere"}, {}, ["'somewhere' as split"]),
         ({}, {"labels": ["warmht"]}, ["no column warmht", "did you mean warmth"]),
         ({}, {"scale": [7, 1]}, ["Got scale [7, 1]"]),
+        ({}, {"fold": 2}, ["Got fold 2 of no folds"]),
+        ({}, {"folds": 5, "fold": 5}, ["Got fold 5 of 5 folds", "0 to 4"]),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_training(folder, columns, settings, parts):
@@ -219,3 +221,13 @@ def test_a_column_split_is_followed_and_val_is_made_where_it_lacks(folder):
     assert len(corpus.clips("test")) == 6
     assert {len(corpus.clips("val")) + len(corpus.clips("train"))} == {18}
     assert not set(corpus.clips("val")["group"]) & set(corpus.clips("train")["group"])
+
+
+def test_a_row_without_an_end_goes_on_to_the_end_of_the_file(tmp_path, caplog):
+    for name in ("ann", "ben", "cem"):
+        write_sound(tmp_path / f"{name}.wav", [300, 600])
+    rows = [(f"{name}.wav", start, end, 0.5) for name in ("ann", "ben", "cem") for start, end in [(0, 5), (4, None)]]
+    pd.DataFrame(rows, columns=["path", "start", "end", "calm"]).to_csv(tmp_path / "t.csv", index=False)
+    paths = TableCorpus(tmp_path / "t.csv", group="file").clips("all")["path"]
+    assert [len(read_waveform(path, 8000)) for path in paths[:2]] == pytest.approx([40_000, 32_000], abs=10)
+    assert "overlap with an earlier clip of their file: 3 clips (ann.001.mp4" in caplog.text

@@ -125,7 +125,7 @@ def test_without_the_extra_its_name_is_told(package, monkeypatch):
     if package == "dlib":
         monkeypatch.setitem(sys.modules, "dlib", None)
     else:
-        monkeypatch.setattr(face_alignment, "find_spec", lambda _: None)
+        monkeypatch.setattr("personality.packaged.find_spec", lambda _: None)
     with pytest.raises(ImportError, match=r"dlib-bin and face-recognition-models \(.+\): run `uv sync --extra pretr"):
         find_landmarks(np.zeros((64, 64, 3), np.uint8))
 

