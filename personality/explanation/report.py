@@ -47,6 +47,7 @@ def write_report(folder: Path, data: Data, split: str) -> Path:
     text = pages.get_template("report.html.j2").render(
         title=f"{folder.parent.name} / {folder.name}",
         split=split,
+        targets=data.targets,
         results=_results(folder / f"results_{split}.csv"),
         metrics=METRICS,
         scatter=_picture(folder / f"results_{split}.png"),
@@ -91,6 +92,7 @@ def _results(path: Path) -> list[tuple[str, list[tuple[str, list[tuple[float, fl
         rows = []
         for predictor, cells in part.groupby("predictor", sort=False):
             values = cells.set_index("metric").reindex(METRICS)[["value", "low", "high"]].to_numpy(float)
+            values = values.round(6) + 0.0  # no -0
             rows.append((str(predictor), [(value, low, high) for value, low, high in values.tolist()]))
         count = f"{clips}" if clips == labelled else f"{clips} of {labelled}"
         results.append((f"{subset}: {count} clips from {sources} sources", rows))
