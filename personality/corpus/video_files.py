@@ -19,7 +19,7 @@ import pandas as pd
 from personality.corpus.base import Corpus
 from personality.corpus.files import list_files
 from personality.features.media import Excerpt, MediaError, excerpts
-from personality.traits import CLIP_SECONDS, TARGETS, Modality, source_id
+from personality.traits import CLIP_SECONDS, TRAITS, Modality, source_id
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class VideoFiles(Corpus):
         self,
         paths: str | Path | Sequence[str | Path],
         modality: Modality = "audio",
-        targets: Sequence[str] = TARGETS,
+        targets: Sequence[str] = TRAITS,
     ) -> None:
         super().__init__("official")
         if modality not in ("audio", "image"):
