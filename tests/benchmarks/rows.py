@@ -25,15 +25,15 @@ class Rows(Corpus):
     name = "rows"
 
     def __init__(self, sizes):
+        super().__init__()
         self.sizes = sizes
 
-    def prepare(self):
-        pass
-
-    def clips(self, split):
-        names = [f"{split}{number // 6:06d}.{number % 6:03d}.mp4" for number in range(self.sizes[split])]
+    def read(self):
+        splits = np.repeat([*self.sizes], [*self.sizes.values()])
+        names = [f"{split}{number // 6:06d}.{number % 6:03d}.mp4" for number, split in enumerate(splits)]
         labels = np.random.default_rng(0).uniform(0.2, 0.8, (len(names), 5))
-        return pd.DataFrame(labels, pd.Index(names, name="clip"), TRAITS).assign(path="none.mp4")
+        table = pd.DataFrame(labels, pd.Index(names, name="clip"), TRAITS)
+        return table.assign(path=__file__, split=splits, group=[name.split(".")[0] for name in names])
 
 
 def numbers(source, shape, dtype, extra_arrays, **_):
