@@ -62,7 +62,28 @@ class Coordinates(NamedTuple):
     end: float
     """In seconds."""
     axes: tuple[Axis, ...]
-    """One for each dimension of the input's space."""
+    """One for each dimension of the input's space. For a face that is turned upright, those through its centre."""
+    transform: np.ndarray | None = None
+    """`(2, 3)` for a face that is turned upright: times `(column, row, 1)` of a position it gives its width and height
+    as shares of the video frame."""
+
+    def positions(self) -> dict[str, np.ndarray]:
+        """Return the coordinates of every position: for the name of each axis an array that broadcasts to the space.
+
+        >>> turned = np.array([[0.0, 0.1, 0.2], [-0.1, 0.0, 0.9]])  # by 90 degrees
+        >>> axes = Axis("height", np.array([0.3, 0.4])), Axis("width", np.array([0.5, 0.6, 0.7]))
+        >>> Coordinates(0.0, 0.0, axes).positions()["width"].tolist()
+        [[0.5, 0.6, 0.7]]
+        >>> Coordinates(0.0, 0.0, axes, turned).positions()["height"].round(1).tolist()
+        [[0.9, 0.8, 0.7], [0.9, 0.8, 0.7]]
+        """
+        names = [axis.name for axis in self.axes]
+        if self.transform is None:
+            values = np.meshgrid(*(axis.values for axis in self.axes), indexing="ij", sparse=True)
+            return dict(zip(names, values, strict=True))
+        rows, columns = np.indices([len(axis.values) for axis in self.axes])
+        width, height = np.einsum("ij,jrc->irc", self.transform, np.stack([columns, rows, np.ones_like(rows)]))
+        return {"height": height, "width": width}
 
 
 def source_id(clip: str) -> str:

@@ -29,11 +29,12 @@ def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) 
     Returns:
         For each trait a boolean mask of the segment's space, `(*space)`.
     """
-    start, end, axes = coordinates
-    cues = cues[(cues["modality"] == MODALITIES.get(modality)) & (cues["start"] <= end) & (cues["end"] > start)]
-    masks = {trait: np.zeros([len(axis.values) for axis in axes], dtype=bool) for trait in TRAITS}
+    cues = cues[cues["modality"] == MODALITIES.get(modality)]
+    cues = cues[(cues["start"] <= coordinates.end) & (cues["end"] > coordinates.start)]
+    masks = {trait: np.zeros([len(axis.values) for axis in coordinates.axes], dtype=bool) for trait in TRAITS}
+    positions = coordinates.positions()
     for cue in cues[cues["trait"].isin(TRAITS)].to_dict("records"):
-        bounds = [(axis.values, *EDGES[axis.name]) for axis in axes]
+        bounds = [(values, *EDGES[name]) for name, values in positions.items()]
         inside = [(cue[low] <= values) & (values <= cue[high]) for values, low, high in bounds]
-        masks[cue["trait"]] |= reduce(np.logical_and.outer, inside)
+        masks[cue["trait"]] |= reduce(np.logical_and, inside)
     return masks

@@ -10,66 +10,72 @@ from torch.nn import functional
 
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
-from personality.features import faces, media
+from personality.features import face_alignment, faces, media
 from personality.traits import Axis, Batch, Coordinates
-
-MEAN = (129.1863, 104.7624, 93.5940)
-"""Of red, green and blue, from 0 to 255, in the portraits that VGG-Face was trained on (Parkhi et al. 2015)."""
 
 
 def extract(source: Any, frames: int, size: int, detector: str) -> dict[str, np.ndarray]:
-    """Crop frames at even intervals to the face: `(frames, 3, size, size)` uint8 RGB."""
+    """Crop frames at even intervals to the face: `(frames, 3, size, size)` uint8 RGB.
+
+    `transforms` `(frames, 2, 3)` are those of `Coordinates`.
+    """
     images, seconds = media.read_frames(source, frames)
-    boxes, found = faces.find_faces(images, detector)
-    return {
-        "inputs": faces.crop_faces(images, boxes, size),
-        "boxes": boxes.astype(np.float32),
-        "found": found,
-        "seconds": seconds,
-    }
+    if detector == "dlib":
+        pixels, found, transforms = face_alignment.align_faces(images, size)
+        pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    else:
+        boxes, found = faces.find_faces(images, detector)
+        pixels = faces.crop_faces(images, boxes, size)
+        transforms = faces.box_transforms(boxes, size)
+    return {"inputs": pixels, "transforms": transforms, "found": found, "seconds": seconds}
 
 
 class FaceFrames(TraitDataModule):
     """Frames at even intervals, cropped to the face, `(10, 3, 224, 224)` uint8 a clip (Zhang et al. 2016).
 
-    Validation scores all of them; a training step takes all or `train_segments` of them.
+    Validation scores all of them; a training step takes all or `train_segments` of them. A model gets their pixels from
+    0 to 255: its backbone knows the mean and the scale that it was trained on.
 
     Args:
         corpus: Where the clips and their labels are.
         frames: How many of each clip.
-        size: Height and width of the stored frames in pixels.
+        size: Height and width of the stored frames in pixels; by default 150 for the detector `dlib`, else 224.
         crop: Height and width that the model sees: a random crop, mirrored half of the time, in training, the centre
             otherwise. By default whole frames, never mirrored.
         augment: Strength of augmentation in training: rotation in radians, scale, brightness, contrast and saturation.
             0.15 suits a network without pretrained weights. Needs `crop`.
         detector: `haar`, the path of a YuNet model, `whole` for whole frames, or `upper` for the upper square of
-            portraits (see `faces.find_faces`).
-        normalise: `vgg_face` subtracts the mean colour that published weights expect; or see `TraitDataModule`.
+            portraits (see `faces.find_faces`). `dlib` turns each face upright by five landmarks, as pretrained face
+            networks expect (see `face_alignment.align_faces`; extra `pretrained`).
+        normalise: `none`, the only choice.
         **loading: See `TraitDataModule`.
     """
 
     modality = "image"
-    normalisations = ("vgg_face", *TraitDataModule.normalisations)
+    normalisations = ("none",)
 
     def __init__(
         self,
         corpus: Corpus,
         frames: int = 10,
-        size: int = 224,
+        size: int | None = None,
         crop: int | None = None,
         augment: float = 0.0,
         detector: str = "haar",
-        normalise: str = "vgg_face",
+        normalise: str = "none",
         **loading: Any,
     ) -> None:
+        size = size or (face_alignment.SIZE if detector == "dlib" else 224)
         if not 0 < (crop or size) <= size:
             raise ValueError(
                 f"Got a crop of {crop} pixels from frames of {size}: expected no more; choose a size above."
             )
         if augment and not crop:
             raise ValueError(f"Got augment {augment} without a crop: expected a crop below the size; choose one.")
-        if detector not in ("whole", "upper"):
-            faces.load_detector(detector)  # raises before each clip fails
+        if detector == "dlib":
+            face_alignment.load_landmarks()  # raises before each clip fails
+        elif detector not in ("whole", "upper"):
+            faces.load_detector(detector)
         super().__init__(
             corpus,
             partial(extract, frames=frames, size=size, detector=detector),
@@ -77,7 +83,7 @@ class FaceFrames(TraitDataModule):
             stored_shape=(frames, 3, size, size),
             dtype="uint8",
             extra_arrays={
-                "boxes": ((frames, 4), "float32"),
+                "transforms": ((frames, 2, 3), "float64"),
                 "found": ((frames,), "bool"),
                 "seconds": ((frames,), "float64"),
             },
@@ -90,12 +96,15 @@ class FaceFrames(TraitDataModule):
         """Locate a frame; its space is height by width, in shares of the video frame."""
         cache = self.caches[split]
         size, seen = cache.inputs.shape[-1], self.input_shape[-1]
-        left, top, right, bottom = cache.extra("boxes")[clip, segment].astype(float)
-        seconds = cache.extra("seconds")[clip]
-        centres = ((size - seen) // 2 + np.arange(seen) + 0.5) / size
-        axes = Axis("height", top + centres * (bottom - top)), Axis("width", left + centres * (right - left))
-        moment = float(seconds[segment])
-        return Coordinates(moment, moment, axes)
+        transform = np.array(cache.extra("transforms")[clip, segment])
+        transform[:, 2] += transform[:, :2].sum(1) * ((size - seen) // 2)  # from the first position that the model sees
+        middle, along = (seen - 1) / 2, np.arange(seen)
+        axes = (
+            Axis("height", transform[1] @ [np.full(seen, middle), along, np.ones(seen)]),
+            Axis("width", transform[0] @ [along, np.full(seen, middle), np.ones(seen)]),
+        )
+        moment = float(cache.extra("seconds")[clip][segment])
+        return Coordinates(moment, moment, axes, transform if transform[0, 1] else None)
 
     def crop(self, batch: Batch) -> Batch:
         """Crop frames: at random in training, to the centre otherwise."""
@@ -111,14 +120,6 @@ class FaceFrames(TraitDataModule):
             return batch._replace(inputs=crops.unflatten(0, (clips, -1)))
         start = (batch.inputs.shape[-1] - self.crop_size) // 2
         return batch._replace(inputs=batch.inputs[..., start : start + self.crop_size, start : start + self.crop_size])
-
-    def normalise(self, batch: Batch) -> Batch:
-        """Crop and normalise a stored batch, on its own device."""
-        if self.normalisation != "vgg_face":
-            return super().normalise(batch)
-        batch = self.crop(batch)
-        mean = torch.tensor(MEAN).view(3, 1, 1).to(batch.inputs.device, non_blocking=True)
-        return batch._replace(inputs=batch.inputs - mean)
 
     def baseline(self, inputs: Tensor) -> Tensor:
         """Return the mean colour of each frame, in the shape of the inputs `(N, 3, height, width)`."""

@@ -183,7 +183,7 @@ def _image(heatmap: Heatmap, values: np.ndarray) -> np.ndarray:
 
 def _layout(heatmap: Heatmap) -> dict[str, Any]:
     """Return the options of `imshow` that place rows and columns."""
-    start, end, axes = heatmap.coordinates
+    start, end, axes, _ = heatmap.coordinates
     if heatmap.modality == "image":
         return {"extent": (0, 1, 1, 0), "aspect": "equal", "origin": "upper"}
     hertz = axes[-1].values

@@ -78,7 +78,7 @@ def find_landmarks(frame: np.ndarray) -> np.ndarray | None:
     Raises:
         ImportError: The extra `pretrained` is not installed.
     """
-    return _finder()(np.ascontiguousarray(frame))
+    return load_landmarks()(np.ascontiguousarray(frame))
 
 
 def similarity(landmarks: np.ndarray, size: int = SIZE) -> np.ndarray:
@@ -118,8 +118,12 @@ def _extract(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 @cache  # loading takes longer than detection in a frame
-def _finder() -> Callable[[np.ndarray], np.ndarray | None]:
-    """Load dlib's detector (histograms of gradients) and its five landmarks (Kazemi and Sullivan 2014)."""
+def load_landmarks() -> Callable[[np.ndarray], np.ndarray | None]:
+    """Load dlib's detector (histograms of gradients) and its five landmarks (Kazemi and Sullivan 2014).
+
+    Raises:
+        ImportError: The extra `pretrained` is not installed.
+    """
     try:
         import dlib
 

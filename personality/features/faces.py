@@ -92,6 +92,23 @@ def crop_faces(frames: np.ndarray, boxes: np.ndarray, size: int = 224) -> np.nda
     return np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))
 
 
+def box_transforms(boxes: np.ndarray, size: int) -> np.ndarray:
+    """Return where the pixels of `crop_faces` lie.
+
+    Args:
+        boxes: `(count, 4)` left, top, right and bottom as shares of the frame's width and height.
+        size: Pixels of a side of the crops.
+
+    Returns:
+        `(count, 2, 3)`: times `(column, row, 1)` of a pixel it gives x and y of its centre, as shares of the frame.
+    """
+    transforms = np.zeros((len(boxes), 2, 3))
+    for axis in (0, 1):
+        step = (boxes[:, axis + 2] - boxes[:, axis]) / size
+        transforms[:, axis, axis], transforms[:, axis, 2] = step, boxes[:, axis] + step / 2
+    return transforms
+
+
 def _detect_all(frame: np.ndarray, detect: Detector) -> np.ndarray:
     """Return all faces in a frame, `(faces, 3)`: x and y of the centre and the side, in pixels."""
     scale = min(1, SEARCH_SIZE / max(frame.shape))

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from personality.models.backbones.normalise import Normalise
+from personality.models.backbones.vgg import VGG_MEAN
 from personality.models.base import TraitRegressor
 
 
@@ -19,4 +21,5 @@ class Linear(TraitRegressor):
 
     def __init__(self, input_shape: Sequence[int], sigmoid: bool = True, **training: Any) -> None:
         super().__init__(input_shape, **training)
-        self.assemble(nn.Identity(), nn.Flatten(), nn.Sigmoid() if sigmoid else None)
+        pixels = Normalise(VGG_MEAN, 1.0, input_shape[1]) if self.modality == "image" else nn.Identity()
+        self.assemble(pixels, nn.Flatten(), nn.Sigmoid() if sigmoid else None)

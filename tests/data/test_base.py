@@ -270,7 +270,7 @@ def test_cues_are_the_table_position_by_position(corpus, loading, kind, settings
     table = table[table.modality == ("picture" if kind is FaceFrames else "sound")]
     marked = dict.fromkeys(TRAITS, 0)
     for segment in range(data.input_shape[0]):
-        start, end, axes = data.coordinates("val", 1, segment)
+        start, end, axes, _ = data.coordinates("val", 1, segment)
         masks = data.cues("val", 1, segment)
         assert masks.keys() == set(TRAITS)
         for trait, mask in masks.items():

@@ -1,7 +1,9 @@
 """What each input looks like, and that its axes tell the truth: cues are planted where we know."""
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from personality.data import ClipSpectrogram, FaceFrames, LogFilterbank, RawWavFFT, SummarySpectrogram
@@ -38,7 +40,7 @@ def test_shape_dtype_and_axes(shelf, record, tone, loading, kind, settings, shap
     assert (batch.segments.tolist(), batch.clip.tolist()) == ([shape[0]], [0])
     assert (batch.labels.shape, batch.labels.dtype) == ((1, 5), torch.float32)
     for segment in range(shape[0]):
-        start, end, space = data.coordinates("train", 0, segment)
+        start, end, space, _ = data.coordinates("train", 0, segment)
         assert 0 <= start <= end <= 15.4
         assert [axis.name for axis in space] == axes
         assert tuple(len(axis.values) for axis in space) == shape[2:]
@@ -125,6 +127,29 @@ def test_a_patch_of_colour_is_where_the_axes_say(shelf, record, loading, detecto
     assert np.ptp(rows[blue.any(1)]) == pytest.approx(20 / 240, abs=0.02)
 
 
+@pytest.mark.parametrize("crop", [None, 120])
+def test_a_patch_of_colour_on_a_turned_face_is_where_its_positions_say(shelf, record, loading, crop):
+    pytest.importorskip("dlib")
+    turn = cv2.getRotationMatrix2D((226, 110), 20, 0.8)
+    frame = cv2.warpAffine(skimage.data.astronaut(), turn, (512, 400))
+    x, y = turn @ (226, 130, 1)  # on the nose
+    frame[round(y) - 6 : round(y) + 6, round(x) - 6 : round(x) + 6] = 0, 0, 255
+    data = FaceFrames(
+        shelf({"val": [record("turned.mp4", frames=[frame] * 5)]}), frames=2, crop=crop, detector="dlib", **loading
+    )
+    data.prepare_data()
+    data.setup()
+    batch = data.fetch("val", [0])
+    assert batch.inputs.shape == (1, 2, 3, 150, 150)
+    seen = data.crop(batch).inputs[0, 1].float()
+    blue = (seen[2] - seen[0]).numpy() > 100
+    coordinates = data.coordinates("val", 0, 1)
+    positions = coordinates.positions()
+    assert positions["height"][blue].mean() == pytest.approx(y / 400, abs=0.005)
+    assert positions["width"][blue].mean() == pytest.approx(x / 512, abs=0.005)
+    assert abs(coordinates.transform[0, 1]) > 1e-4  # turned
+
+
 def test_a_frame_is_shown_at_its_time(shelf, record, loading):
     frames = [np.full((48, 64, 3), 12 * number, np.uint8) for number in range(20)]
     clip = record("greys.mp4", frames=frames)
@@ -133,5 +158,5 @@ def test_a_frame_is_shown_at_its_time(shelf, record, loading):
     data.setup()
     inputs = data.fetch("val", [0]).inputs[0].float()
     for segment in range(4):
-        start, end, _ = data.coordinates("val", 0, segment)
+        start, end, *_ = data.coordinates("val", 0, segment)
         assert start == end == pytest.approx(inputs[segment].mean().item() / 12 / 5, abs=0.1)

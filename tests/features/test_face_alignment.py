@@ -114,9 +114,9 @@ def test_a_similarity_is_fitted_by_least_squares():
 
 @pytest.fixture
 def unloaded():
-    face_alignment._finder.cache_clear()
+    face_alignment.load_landmarks.cache_clear()
     yield
-    face_alignment._finder.cache_clear()
+    face_alignment.load_landmarks.cache_clear()
 
 
 @pytest.mark.usefixtures("unloaded")

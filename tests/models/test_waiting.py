@@ -37,7 +37,7 @@ INPUTS = {
     "patches by position": (ClipSpectrogram, {"segments": 3, "normalise": "patches"}),
     "faces, cropped": (FaceFrames, {"frames": 3, "size": 40, "crop": 32}),
     "faces, augmented": (FaceFrames, {"frames": 3, "size": 40, "crop": 32, "augment": 0.1}),
-    "faces, standardised": (FaceFrames, {"frames": 3, "size": 32, "normalise": "clip"}),
+    "faces, whole": (FaceFrames, {"frames": 3, "size": 32}),
     "spectra": (RawWavFFT, {}),
 }
 

@@ -1,14 +1,15 @@
 """The convolutions of the published networks, without their heads: the part that pretrained weights fit.
 
 A backbone is an `nn.Sequential` whose layers have the names of the publication (`conv1_1`, `relu1_1`, `pool1`, ...).
-`width` multiplies every number of channels: `width=0.25` is the same network for a small machine. A backbone whose
-first layer is `normalise` takes pixels from 0 to 255.
+`width` multiplies every number of channels: `width=0.25` is the same network for a small machine. A backbone for images
+takes pixels from 0 to 255, and its first layer, `normalise`, brings them to what it was trained on.
 
 Families are networks of another library, named after a colon: `timm:resnet18`. Their libraries are imported when such a
 backbone is built.
 """
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -19,7 +20,7 @@ from torch import nn
 from personality.models.backbones.dlib_face import SMALLEST, dlib_face
 from personality.models.backbones.normalise import Normalise
 from personality.models.backbones.spectrum import spectrum
-from personality.models.backbones.vgg import vgg_face, vggish
+from personality.models.backbones.vgg import VGG_MEAN, vgg_face, vggish
 from personality.traits import Modality
 
 BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
@@ -89,6 +90,8 @@ def build_backbone(
         layers = import_module(f"{__name__}.{family}").build(member, input_shape=input_shape)
     else:
         layers = BACKBONES[family](channels=channels, width=width, batch_norm=batch_norm)
+    if modality == "image" and not isinstance(layers[0], Normalise):
+        return nn.Sequential(OrderedDict(normalise=Normalise(VGG_MEAN, 1.0, channels), **dict(layers.named_children())))
     if modality != "image" and isinstance(layers[0], Normalise):
         layers[0] = nn.Identity()  # sound is not in pixels
     return layers

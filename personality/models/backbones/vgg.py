@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
+VGG_MEAN = (129.1863, 104.7624, 93.5940)
+"""Of red, green and blue, from 0 to 255, in the portraits that VGG-Face was trained on (Parkhi et al. 2015)."""
+
 
 def vggish(channels: int = 1, width: float = 1.0, batch_norm: bool = False) -> nn.Sequential:
     """VGGish for spectrograms (Hershey et al. 2017), as Hayat et al. 2019 use it: no pooling after the fourth block.
