@@ -35,6 +35,8 @@ class Batch(NamedTuple):
     """The number of real segments; those after them are padding of a short clip."""
     clip: Tensor | int
     """The clip's row in its split, by which metrics and heatmaps identify it."""
+    encoded_by: str = ""
+    """If `inputs` are what the frozen part of a model makes of them, `(segments, ...)`: its key."""
 
 
 class Scores(NamedTuple):

@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from personality.corpus import SPLITS, Corpus
 from personality.data.cache_rows import ArrayRows, CacheRows
 from personality.data.cues import mask_cues
 from personality.data.dataset import ClipDataset, same
+from personality.data.encodings import encode, encodings
 from personality.data.standardise import standardise
 from personality.features.cache import FeatureCache
 from personality.features.encoding import encode_sound
@@ -62,6 +63,10 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
     modality: Modality
     """What the input shows: declared by each input."""
     normalisations: tuple[str, ...] = ("clip", "patches", "none")
+    augments = False
+    """Whether the same segment differs from one training step to another."""
+    encoded_by = ""
+    """The key of the network whose output is loaded instead of inputs: see `encode`."""
 
     def __init__(
         self,
@@ -235,20 +240,48 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         """
         return self.dataset(split, count).read(np.asarray(clips))
 
-    def dataset(self, split: str, count: int | None = None) -> ClipDataset:
-        """Return the clips of a split as a dataset; see `fetch`."""
+    def dataset(self, split: str, count: int | None = None, key: str = "") -> ClipDataset:
+        """Return the clips of a split as a dataset; see `fetch`. With a key, their encodings: see `encode`."""
         labels = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
-        return ClipDataset(self.inputs(split), self.caches[split].segments, labels, count, self.rng)
+        return ClipDataset(self.inputs(split, key), self.caches[split].segments, labels, count, self.rng, key)
 
-    def inputs(self, split: str) -> ArrayRows | np.ndarray | Tensor:
-        """Return the inputs of a split, `(clips, *stored_shape)`, on disk or, with `on_device`, on the device."""
-        inputs = self.caches[split].inputs
+    def inputs(self, split: str, key: str = "") -> ArrayRows | np.ndarray | Tensor:
+        """Return the inputs of a split, `(clips, *stored_shape)`, on disk or, with `on_device`, on the device.
+
+        With a key, return its encodings: see `encode`.
+        """
+        inputs = encodings(self.caches[split], key) if key else self.caches[split].inputs
         if not self.on_device:
             return inputs
-        if split not in self.held:
-            device = self.trainer.strategy.root_device if self.trainer else "cpu"
-            self.held[split] = torch.tensor(np.asarray(inputs), device=device)
-        return self.held[split]
+        if split + key not in self.held:
+            self.held[split + key] = torch.tensor(np.asarray(inputs), device=self._device)
+        return self.held[split + key]
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def encode(self, network: nn.Module, key: str, compute: bool) -> None:
+        """Load batches of what a frozen network makes of the inputs, instead of the inputs.
+
+        They are computed once and kept beside the features, for all splits. Inputs that are random in training, such as
+        augmented ones, cannot be encoded.
+
+        Args:
+            network: From inputs `(N, channels, *space)` to `(N, ...)`.
+            key: Names the network; a batch passes it on as `encoded_by`.
+            compute: Whether to compute what is missing. Else inputs are loaded where they were not encoded under this
+                key before.
+        """
+        if compute and not self.augments:
+            if self.trainer is None or self.trainer.local_rank == 0:
+                for split in self.stored_splits():
+                    encode(self.stored(split), self.normalise, network, key, self._device)
+            if self.trainer:
+                self.trainer.strategy.barrier()
+            self.encoded_by = key
+        elif key != self.encoded_by:
+            self.encoded_by = ""
 
     def rng(self, clips: Tensor) -> np.random.Generator:
         """Return the random generator of a batch. It depends on seed, epoch and clips alone."""
@@ -279,8 +312,8 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(clip=batch.clip)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Normalise a batch on the device."""
-        return self.normalise(batch)
+        """Normalise a batch on the device; encodings are of normalised inputs already."""
+        return batch if batch.encoded_by else self.normalise(batch)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Load the training clips, in another order each epoch."""
@@ -295,7 +328,7 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         return self._loader(self.test_split)
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
-        clips = self.dataset(split, self.train_segments if shuffle else None)
+        clips = self.dataset(split, self.train_segments if shuffle else None, self.encoded_by)
         if not len(clips):
             raise ValueError(
                 f"None of the {len(clips.labels)} {split} clips could be used: "

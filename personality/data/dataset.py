@@ -23,6 +23,7 @@ class ClipDataset(Dataset[Batch]):
         labels: `(clips, targets)`.
         count: How many segments of each clip to read, chosen at random; by default all.
         rng: From the rows of a batch to the generator that chooses its segments.
+        encoded_by: See `Batch`.
 
     Example:
         >>> dataset = ClipDataset(np.ones((3, 2, 1, 4), "float32"), np.array([2, 0, 1]), torch.rand(3, 5))
@@ -40,8 +41,10 @@ class ClipDataset(Dataset[Batch]):
         labels: Tensor,
         count: int | None = None,
         rng: Rng = lambda rows: np.random.default_rng(rows.tolist()),
+        encoded_by: str = "",
     ) -> None:
         self.inputs, self.segments, self.labels, self.count, self.rng = inputs, segments, labels, count, rng
+        self.encoded_by = encoded_by
         self.rows = np.flatnonzero(segments > 0)
 
     def __len__(self) -> int:
@@ -66,7 +69,7 @@ class ClipDataset(Dataset[Batch]):
         else:
             inputs = torch.from_numpy(self.inputs[index])
         clip = torch.from_numpy(rows)
-        return Batch(inputs, self.labels[clip], torch.from_numpy(segments), clip)
+        return Batch(inputs, self.labels[clip], torch.from_numpy(segments), clip, self.encoded_by)
 
 
 def same(batch: Any) -> Any:

@@ -90,7 +90,7 @@ class FaceFrames(TraitDataModule):
             normalise=normalise,
             **loading,
         )
-        self.crop_size, self.augment = crop, augment
+        self.crop_size, self.augment, self.augments = crop, augment, crop is not None
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """Locate a frame; its space is height by width, in shares of the video frame."""

@@ -5,5 +5,6 @@ from personality.models.cam_cnn import CamCNN
 from personality.models.dan import DAN
 from personality.models.linear import Linear
 from personality.models.regular_cnn import RegularCNN
+from personality.models.ridge import Ridge
 
-__all__ = ["DAN", "CamCNN", "Linear", "RegularCNN", "TraitRegressor"]
+__all__ = ["DAN", "CamCNN", "Linear", "RegularCNN", "Ridge", "TraitRegressor"]

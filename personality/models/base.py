@@ -1,10 +1,12 @@
 """The base class of all models: scores of segments and clips, training, and metrics."""
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import pandas as pd
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -38,8 +40,11 @@ class Data(Protocol):
     def target_scale(self) -> Tensor:
         """`(2, targets)`: the lowest and the highest label."""
 
-    def clips(self, split: str) -> Sized:
-        """The clips of a split."""
+    def clips(self, split: str) -> pd.DataFrame:
+        """The clips of a split, a row each, with the column `group`."""
+
+    def encode(self, network: nn.Module, key: str, compute: bool) -> None:
+        """Serve what a frozen network makes of the inputs, under a key; compute what is missing, or serve inputs."""
 
 
 class TraitRegressor(RecordsSettings, LightningModule):
@@ -144,6 +149,14 @@ class TraitRegressor(RecordsSettings, LightningModule):
         """Score segments: `(N, channels, *space)` to `(N, targets)`, 0 for the lowest label and 1 for the highest."""
         return self.head(self.backbone(inputs))
 
+    @property
+    def frozen(self) -> nn.Sequential:
+        """The part that is the same in every epoch where the backbone is frozen, with the pool unless that learns."""
+        pool = self.head[0]
+        random = any(isinstance(layer, nn.Dropout) and layer.p for layer in pool.modules())
+        learns = next(pool.parameters(), None) is not None
+        return nn.Sequential(self.backbone) if random or learns else nn.Sequential(self.backbone, pool)
+
     def score(self, batch: Batch) -> Scores:
         """Score a batch of clips: every segment, and their mean for each clip, in units of the labels."""
         scores, weights = self._score_segments(batch)
@@ -155,9 +168,16 @@ class TraitRegressor(RecordsSettings, LightningModule):
     def _score_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return scores `(B, S, targets)` and each segment's weight in its clip `(B, S)`, 0 for padding."""
         clips, segments = batch.inputs.shape[:2]
-        scores = self(batch.inputs.flatten(0, 1)).unflatten(0, (clips, segments))
-        count = torch.as_tensor(batch.segments, device=scores.device).clamp(max=segments).unsqueeze(1)
-        return scores, (torch.arange(segments, device=scores.device) < count) / count
+        network = nn.Sequential(self.backbone, *self.head)[len(self.frozen) :] if batch.encoded_by else self
+        scores = network(batch.inputs.flatten(0, 1)).unflatten(0, (clips, segments))
+        return scores, self.segment_weights(batch)
+
+    @staticmethod
+    def segment_weights(batch: Batch) -> Tensor:
+        """Return each segment's weight in its clip, `(B, S)`: 0 for padding, the same for all others."""
+        segments, device = batch.inputs.shape[1], batch.inputs.device
+        count = torch.as_tensor(batch.segments, device=device).clamp(max=segments).unsqueeze(1)
+        return (torch.arange(segments, device=device) < count) / count
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Compute the loss between every segment's score and the label of its clip."""
@@ -188,6 +208,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self._start_metrics(self.data.test_split)
 
     def _start_metrics(self, split: str) -> None:
+        if self.freeze_backbone:  # weights that came with a checkpoint may be others
+            self.data.encode(self.frozen, self._frozen_key(), compute=False)
         clips, (low, high) = len(self.data.clips(split)), self.target_scale
         self.metrics = TraitMetrics(self.targets, self.target_mean, clips, high - low).to(self.device)
 
@@ -203,9 +225,23 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.log_dict({f"{split}/{name}": value for name, value in self.metrics.compute().items()})
 
     def setup(self, stage: str) -> None:
-        """Before training, load the weights to start from, and set the bias so that scores start at the mean label."""
-        if stage != "fit":
-            return
+        """Before training, load the weights to start from, and set the bias so that scores start at the mean label.
+
+        What a frozen backbone makes of the inputs is computed here, once.
+        """
+        if stage == "fit":
+            self._start()
+        if self.freeze_backbone:
+            self.data.encode(self.frozen, self._frozen_key(), compute=stage == "fit")
+
+    def _frozen_key(self) -> str:
+        """Return a checksum of the frozen part: its layers and its numbers."""
+        key = hashlib.sha256(f"{self.settings.get('backbone')}{self.frozen}".encode())
+        for tensor in (*self.frozen.parameters(), *self.frozen.buffers()):
+            key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return key.hexdigest()[:12]
+
+    def _start(self) -> None:
         from personality.models.weights import default_weights, load_weights
 
         source = self.weights or default_weights(self.settings.get("backbone"), self.width, self.batch_norm)

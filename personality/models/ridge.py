@@ -1,0 +1,182 @@
+"""Ridge regression on a frozen backbone: the linear head is solved, not trained."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from personality.models.backbones import build_backbone
+from personality.models.backbones.stages import Stages, resample
+from personality.models.base import TraitRegressor
+from personality.models.moments import Moments
+from personality.traits import TRAITS, Batch, Modality
+
+
+class Ridge(TraitRegressor):
+    """Frozen backbone > means and maxima of its maps > linear, solved in closed form (Hoerl and Kennard 1970).
+
+    The first epoch adds up what the solution needs: one pass, in any number of processes. The penalty of each target is
+    chosen by folds of the training clips, each group in one of them. The score of a clip is the mean over its segments,
+    so the descriptors of a clip are, too. Standardisation is part of the solution: the head is linear in the maps, and
+    HiResCAM is exact.
+
+    Args:
+        input_shape: `(segments, channels, *space)` of the data.
+        backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
+        stages: Layers of the backbone, and into how many cells along each dimension their maps are averaged: with
+            `{"stage3": 4}` every map of `stage3` gives 4 × 4 means. By default the mean of every last map.
+        maximum: Also take the maximum of every map.
+        mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
+        penalties: To choose from, times the number of clips; of standardised descriptors.
+        folds: Of the training clips, to choose the penalty.
+        modality: See `TraitRegressor`.
+        targets: See `TraitRegressor`.
+        width: See `TraitRegressor`.
+        batch_norm: See `TraitRegressor`.
+        weights: See `TraitRegressor`.
+        sha256: See `TraitRegressor`.
+        seed: Of the folds, and see `TraitRegressor`.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        *,
+        backbone: str | None = None,
+        stages: Mapping[str, int] | None = None,
+        maximum: bool = False,
+        mirror: bool = False,
+        penalties: Sequence[float] = (0.1, 0.3, 1.0, 3.0),
+        folds: int = 5,
+        modality: Modality = "audio",
+        targets: Sequence[str] = TRAITS,
+        width: float = 1.0,
+        batch_norm: bool = False,
+        weights: str | None = None,
+        sha256: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            input_shape, modality=modality, targets=targets, width=width, batch_norm=batch_norm, weights=weights,
+            sha256=sha256, freeze_backbone=True, seed=seed,
+        )  # fmt: skip
+        if folds < 2 or not penalties or min(penalties) <= 0:
+            raise ValueError(
+                f"Got penalties {[*penalties]} and {folds} folds: expected numbers above 0, and 2 or more."
+            )
+        if mirror and modality != "image":
+            raise ValueError(f"Got mirror for inputs of {modality}: expected images; leave model.mirror unset.")
+        self.automatic_optimization = False
+        self.penalties, self.folds = [*penalties], folds
+        layers = build_backbone(input_shape, modality, backbone, width, batch_norm)
+        stages = stages or {[*dict(layers.named_children())][-1]: 1}
+        staged = Stages(layers, stages)
+        cells = [stages[name] for name in staged.stages]
+        pool = Descriptors(staged.channels(input_shape[1:]), cells, maximum)
+        self.assemble(Mirrored(staged) if mirror else staged, pool)
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The layer that is solved."""
+        linear = self.head[1]
+        assert isinstance(linear, nn.Linear)
+        return linear
+
+    def on_train_epoch_start(self) -> None:
+        """Start the sums."""
+        super().on_train_epoch_start()
+        self.moments = Moments(self.folds, self.linear.in_features, len(self.targets))
+        groups = self.data.clips("train")["group"]
+        _, codes = np.unique(groups, return_inverse=True)
+        count = codes.max(initial=0) + 1
+        if count < self.folds:
+            raise ValueError(
+                f"Got {count} groups of training clips for {self.folds} folds: expected at least as many; lower "
+                "model.folds, or check corpus.group."
+            )
+        sampler = self.trainer.train_dataloader.sampler  # type: ignore[union-attr]
+        self.left = len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # what follows fills a batch
+        self.fold_of = torch.from_numpy(np.random.default_rng(self.seed).permutation(count)[codes] % self.folds)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Add a batch to the sums, and solve after the last. Return the batch's mean squared error before."""
+        with torch.no_grad():
+            clips = self.describe(batch)
+            low, high = self.target_scale
+            labels = (batch.labels - low) / (high - low)
+            errors = self.head[1:](clips) - labels
+        known = labels.isfinite().all(1).cpu() & (torch.arange(len(labels)) < self.left)
+        self.left -= len(labels)
+        folds = self.fold_of[torch.as_tensor(batch.clip).cpu()]
+        self.moments.add(clips.cpu()[known], labels.cpu()[known], folds[known])
+        if self.trainer.is_last_batch:
+            self.solve()
+        return errors.square().nanmean()
+
+    def solve(self) -> None:
+        """Set the head to the solution, and end the training."""
+        self.moments.flush()
+        sums = self.trainer.strategy.reduce(self.moments.sums.to(self.device), reduce_op="sum")
+        self.moments.sums = torch.as_tensor(sums).cpu()
+        solution = self.moments.solve(self.penalties)
+        for parameter, solved in (self.linear.weight, solution.weight), (self.linear.bias, solution.bias):
+            parameter.grad = parameter.detach() - solved.to(parameter)
+        optimiser = self.optimizers()
+        assert isinstance(optimiser, LightningOptimizer)
+        optimiser.step()  # of length 1, to the solution
+        self.log_dict({f"penalty/{name}": each for name, each in zip(self.targets, solution.penalties, strict=True)})
+        self.trainer.should_stop = True
+        del self.moments
+
+    def describe(self, batch: Batch) -> Tensor:
+        """Return the descriptors of clips, `(B, descriptors)`: the mean over their segments."""
+        shape = batch.inputs.shape[:2]
+        inputs = batch.inputs.flatten(0, 1)
+        descriptors = (inputs if batch.encoded_by else self.frozen(inputs)).unflatten(0, shape)
+        return (descriptors * self.segment_weights(batch).unsqueeze(2)).sum(1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return what takes the step to the solution; checkpoints count such steps."""
+        return torch.optim.SGD(self.head.parameters(), lr=1.0)
+
+
+class Descriptors(nn.Module):
+    """The means of maps over the cells of a grid, and their maxima.
+
+    `(N, channels, *space)` to `(N, descriptors)`. Linear in the maps where the maximum lies.
+
+    Args:
+        channels: Of each stage; the maps of all stages lie one behind the other.
+        cells: Of each stage, along every dimension.
+        maximum: Whether to take the maximum of every map.
+    """
+
+    def __init__(self, channels: Sequence[int], cells: Sequence[int], maximum: bool) -> None:
+        super().__init__()
+        self.channels, self.cells, self.maximum = [*channels], [*cells], maximum
+
+    def extra_repr(self) -> str:
+        """Name what is computed."""
+        return f"cells={self.cells}, maximum={self.maximum}"
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Describe the maps."""
+        found = [maps.flatten(2).amax(2)] if self.maximum else []
+        for stage, cells in zip(maps.split(self.channels, dim=1), self.cells, strict=True):
+            found.append(resample(stage, [cells] * (maps.ndim - 2)).flatten(1))
+        return torch.cat(found, dim=1)
+
+
+class Mirrored(nn.Module):
+    """The mean of an image's maps and of its mirror image's, mirrored back: what a network sees on either side."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the maps, `(N, channels, height, width)`."""
+        maps: Tensor = self.layers(inputs)
+        return (maps + self.layers(inputs.flip(3)).flip(3)) / 2
