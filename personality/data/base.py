@@ -313,7 +313,7 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Normalise a batch on the device; encodings are of normalised inputs already."""
-        return batch if batch.encoded_by else self.normalise(batch)
+        return batch._replace(inputs=batch.inputs.float()) if batch.encoded_by else self.normalise(batch)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Load the training clips, in another order each epoch."""

@@ -202,9 +202,16 @@ def with_baseline(method: Method, baseline: Callable[[Tensor], Tensor]) -> Metho
 
 
 def resize(maps: Tensor, space: tuple[int, ...]) -> Tensor:
-    """Enlarge maps `(N, targets, *space')` to the input's size, linearly: whole factors keep their mean."""
+    """Enlarge maps `(N, targets, *space')` to the input's size, linearly, with the same mean.
+
+    Whole factors keep the mean by themselves. What others add or lose at the edges is spread over all positions.
+    """
     mode = {1: "linear", 2: "bilinear"}[len(space)]
-    return functional.interpolate(maps, size=space, mode=mode, align_corners=False)
+    enlarged = functional.interpolate(maps, size=space, mode=mode, align_corners=False)
+    if all(new % old == 0 for new, old in zip(space, maps.shape[2:], strict=True)):
+        return enlarged
+    lost = maps.flatten(2).mean(2) - enlarged.flatten(2).mean(2)
+    return enlarged + lost.view(*lost.shape, *[1] * len(space))
 
 
 def _score(model: Model, inputs: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from personality.models.backbones import build_backbone
+from personality.models.backbones.stages import Stages
 from personality.models.base import TraitRegressor
 
 
@@ -25,6 +26,8 @@ class CamCNN(TraitRegressor):
     Args:
         input_shape: `(segments, channels, *space)` of the data.
         backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
+        stages: Layers of the backbone whose maps are taken, all on the grid of the finest; by default the last. Earlier
+            layers know expression, age and light, where the last keep identity alone.
         **training: See `TraitRegressor`.
     """
 
@@ -34,8 +37,9 @@ class CamCNN(TraitRegressor):
         self,
         input_shape: Sequence[int],
         backbone: str | None = None,
+        stages: Sequence[str] | None = None,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
-        self.assemble(layers, GlobalAveragePool())
+        self.assemble(Stages(layers, stages) if stages else layers, GlobalAveragePool())

@@ -85,14 +85,14 @@ class Moments:
             for row, solve in enumerate(self._solver(total - fold, penalties)):
                 errors[row] += self._squared_error(fold, *solve())
         errors /= total[0, 0]
-        chosen = errors.argmin(0)
+        chosen, choices = errors.argmin(0), torch.tensor(penalties, dtype=torch.float64)
         weights, biases = [], []
         found = {row: solve() for row, solve in enumerate(self._solver(total, penalties)) if row in chosen}
         for target, row in enumerate(chosen.tolist()):
             weight, bias = found[row]
             weights.append(weight[target])
             biases.append(bias[target])
-        return Solution(torch.stack(weights), torch.stack(biases), torch.tensor(penalties)[chosen], errors)
+        return Solution(torch.stack(weights), torch.stack(biases), choices[chosen], errors)
 
     def _solver(self, sums: Tensor, penalties: Sequence[float]) -> list[Callable[[], tuple[Tensor, Tensor]]]:
         """Return for each penalty a function that computes weights `(targets, descriptors)` and biases."""

@@ -1,0 +1,170 @@
+"""The head in closed form, and what is frozen computed once: by a Trainer, on the sample corpus."""
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from sklearn.linear_model import Ridge as Reference
+from sklearn.preprocessing import StandardScaler
+
+import personality
+from personality.data import ClipSpectrogram, FaceFrames
+from personality.models import DAN, CamCNN, RegularCNN, Ridge
+
+QUIET = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False) | {
+    "accelerator": "cpu", "num_sanity_val_steps": 0, "deterministic": True,
+}  # fmt: skip
+
+
+def spectrograms(corpus, loading, tmp_path, **words):
+    return ClipSpectrogram(corpus, segments=4, **loading | {"cache": str(tmp_path)} | words)
+
+
+def ridge(data, **words):
+    torch.manual_seed(0)
+    return Ridge(data.input_shape, modality=data.modality, width=0.05, folds=2, penalties=[0.3], **words)
+
+
+def descriptors(model, data, split):
+    """Computed with nothing but the network."""
+    data.setup()
+    batch = data.normalise(data.fetch(split, range(len(data.clips(split)))))
+    with torch.no_grad():
+        found = model.eval().head.pool(model.backbone(batch.inputs.flatten(0, 1))).unflatten(0, batch.inputs.shape[:2])
+    return np.stack([each[:count].mean(0) for each, count in zip(found.numpy(), batch.segments, strict=True)])
+
+
+@pytest.mark.parametrize("stages", [None, {"pool2": 2, "conv4_2": 1}])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_the_head_is_the_solution_of_scikit_learn(corpus, loading, tmp_path, stages, batch_size):
+    data = spectrograms(corpus, loading, tmp_path, batch_size=batch_size)
+    model = ridge(data, stages=stages, maximum=True)
+    trainer = Trainer(max_epochs=9, default_root_dir=tmp_path, **QUIET)
+    trainer.fit(model, data)
+    assert trainer.current_epoch == 1  # a solution needs no second epoch
+    scaler = StandardScaler().fit(inputs := descriptors(model, data, "train"))
+    labels = data.clips("train")[data.targets].to_numpy()
+    reference = Reference(0.3 * len(labels)).fit(scaler.transform(inputs), labels)
+    others = descriptors(model, data, "test")
+    weight, bias = (tensor.detach().numpy() for tensor in model.head[1].parameters())
+    np.testing.assert_allclose(others @ weight.T + bias, reference.predict(scaler.transform(others)), atol=1e-4)
+
+    path = trainer.checkpoint_callback.best_model_path
+    again = personality.load(path)
+    assert torch.equal(again.model.head[1].weight, model.head[1].weight)
+
+
+def test_a_clip_without_a_label_is_left_out_of_the_solution(corpus, loading, tmp_path):
+    def solved(data):
+        model = ridge(data)
+        Trainer(max_epochs=1, default_root_dir=tmp_path, enable_checkpointing=False, **QUIET).fit(model, data)
+        return model.head[1].weight.detach()
+
+    whole, holed = (spectrograms(corpus, loading, tmp_path) for _ in range(2))
+    table = holed.clips("train").copy()
+    table.iloc[0, table.columns.get_loc("openness")] = np.nan
+    holed.tables["train"] = table
+    with_all, without = solved(whole), solved(holed)
+    assert without.isfinite().all()
+    assert not torch.equal(with_all, without)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"penalties": []}, r"penalties \[\] and 2 folds"),
+        ({"penalties": [0.0]}, r"penalties \[0.0\]"),
+        ({"mirror": True}, "mirror for inputs of audio: expected images"),
+    ],
+)
+def test_settings_without_a_solution_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Ridge((4, 1, 96, 64), **{"folds": 2} | settings)
+
+
+def test_fewer_groups_than_folds_are_refused(corpus, loading, tmp_path):
+    data = spectrograms(corpus, loading, tmp_path)
+    data.tables["train"] = data.clips("train").assign(group="one")
+    with pytest.raises(ValueError, match=r"Got 1 groups of training clips for 2 folds: expected at least as many"):
+        Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(ridge(data), data)
+
+
+class Seen(Callback):
+    """What batches hold, and the scores of validation."""
+
+    def __init__(self):
+        self.encoded, self.scores = set(), []
+
+    def on_train_batch_start(self, trainer, model, batch, index):
+        self.encoded.add(bool(batch.encoded_by))
+
+    def on_validation_batch_end(self, trainer, model, outputs, batch, *_):
+        self.scores.append(outputs["clips"])
+
+
+@pytest.mark.parametrize(
+    ("build", "tolerance"),
+    [
+        (CamCNN, 1e-6),
+        (lambda *shape, **words: DAN(*shape, dropout=0.3, **words), 2e-3),  # its maps are stored in half precision
+        (lambda *shape, **words: RegularCNN(*shape, hidden=(80,), **words), 2e-3),
+    ],
+    ids=["descriptors", "maps for dropout", "maps for hidden layers"],
+)
+def test_a_frozen_backbone_computed_once_trains_the_same_head(corpus, loading, tmp_path, build, tolerance):
+    found = {}
+    for encoded in (True, False):
+        data = spectrograms(corpus, loading, tmp_path)
+        data.augments = not encoded
+        torch.manual_seed(0)
+        model = build(data.input_shape, modality=data.modality, width=0.05, freeze_backbone=True)
+        seen = Seen()
+        trainer = Trainer(max_epochs=2, callbacks=[seen], enable_checkpointing=False, **QUIET)
+        trainer.fit(model, data)
+        assert seen.encoded == {encoded}
+        trainer.validate(model, data, verbose=False)
+        found[encoded] = torch.cat(seen.scores)
+    torch.testing.assert_close(found[True], found[False], atol=tolerance, rtol=0)
+    assert len(list(tmp_path.rglob("encoded-*.npy"))) == 3  # a file a split
+
+
+def test_another_network_is_never_given_what_one_encoded(corpus, loading, tmp_path):
+    data = spectrograms(corpus, loading, tmp_path)
+    one, other = ridge(data), ridge(data)
+    with torch.no_grad():
+        other.backbone.layers.conv1.weight.mul_(2)
+    trainer = Trainer(max_epochs=1, enable_checkpointing=False, **QUIET)
+    trainer.fit(one, data)
+    assert data.encoded_by
+    other.head.load_state_dict(one.head.state_dict())
+    alone = spectrograms(corpus, loading, tmp_path)
+    (expected,) = trainer.test(other, alone, verbose=False)
+    (got,) = trainer.test(other, data, verbose=False)
+    assert got == expected
+    (same,) = trainer.test(one, data, verbose=False)
+    assert same != expected
+
+
+def test_augmented_faces_are_not_encoded(corpus, loading):
+    data = FaceFrames(corpus, frames=2, size=40, crop=32, detector="whole", **loading)
+    model = CamCNN(data.input_shape, modality="image", width=0.05, freeze_backbone=True)
+    seen = Seen()
+    Trainer(max_epochs=1, callbacks=[seen], enable_checkpointing=False, **QUIET).fit(model, data)
+    assert seen.encoded == {False}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*sync_dist")  # all processes log the same metrics
+def test_two_processes_find_the_solution_of_one(corpus, loading, tmp_path):
+    found = []
+    for devices in (1, 2):
+        data = spectrograms(corpus, loading, tmp_path, batch_size=2)
+        keep = data.clips("train").iloc[:5]  # an odd number: one process gets a clip twice
+        data.tables["train"] = keep
+        data.corpus.prepare()
+        model = ridge(data, maximum=True)
+        trainer = Trainer(max_epochs=1, devices=devices, strategy="ddp_fork" if devices > 1 else "auto",
+                          default_root_dir=tmp_path / str(devices), **QUIET)  # fmt: skip
+        trainer.fit(model, data)
+        found.append(personality.load(trainer.checkpoint_callback.best_model_path).model.head[1].weight)
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
