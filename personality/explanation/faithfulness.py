@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 
 STEPS = 20
 """In how many steps an input is deleted."""
-CONTROL = "another trait's map"
+OTHER_TRAIT, OTHER_CLIP = "another trait's map", "another clip's map"
+DIFFERENCE = "own map less another clip's"
 
 
 def deletion_curve(
@@ -52,10 +54,12 @@ def measure(explainer: Explainer, selection: pd.DataFrame, methods: Mapping[str,
     Args:
         explainer: Reads the segments.
         selection: A table of `Highest`.
-        methods: By name. A control is added: the first method's map of the next trait.
+        methods: By name. Two controls are added, from the first method: the map of the next trait, and the map of
+            another clip of the selection. The latter tells whether maps speak of this clip or are the same for all;
+            `DIFFERENCE` is the first method less this control, segment by segment.
 
     Returns:
-        A row for each method, trait, clip and segment, with the columns
+        A row for each method and control, trait, clip and segment, with the columns
 
         `deletion`: how far the score falls below that of the whole input while the highest positions are deleted, on
         average over the curve;
@@ -73,7 +77,9 @@ def measure(explainer: Explainer, selection: pd.DataFrame, methods: Mapping[str,
         attributions = {
             name: cam.with_baseline(each, data.baseline)(model, inputs).maps for name, each in methods.items()
         }
-        attributions[CONTROL] = attributions[first].roll(-1, dims=1)
+        attributions[OTHER_TRAIT] = attributions[first].roll(-1, dims=1)
+        if len(others := _others(segments[:, 0])):
+            attributions[OTHER_CLIP] = attributions[first][others]
         masks = explainer.cue_masks(trait, segments)
         for name, all_maps in attributions.items():
             maps = cam.resize(all_maps[:, target : target + 1], tuple(inputs.shape[2:]))[:, 0]
@@ -94,7 +100,19 @@ def measure(explainer: Explainer, selection: pd.DataFrame, methods: Mapping[str,
                     pointing_game=[pointing_game(*pair) for pair in pairs],
                 )
             )
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    keys = ["trait", "clip", "group", "segment"]
+    paired = table.set_index(keys).groupby("method", sort=False)
+    if OTHER_CLIP in paired.groups:
+        own, other = (paired.get_group(name).drop(columns="method") for name in (first, OTHER_CLIP))
+        table = pd.concat([table, (own - other).dropna(how="all").reset_index().assign(method=DIFFERENCE)])
+    return table.reset_index(drop=True)
+
+
+def _others(clips: np.ndarray) -> list[int]:
+    """Return for each segment the row of the next one of another clip; nothing if all are of one clip."""
+    rows = [np.flatnonzero(np.roll(clips, -row) != clip) for row, clip in enumerate(clips)]
+    return [(row + int(found[0])) % len(clips) for row, found in enumerate(rows)] if all(map(len, rows)) else []
 
 
 def save_faithfulness(folder: Path, explainer: Explainer, selection: pd.DataFrame) -> None:

@@ -90,6 +90,7 @@ def selected(clips):
 
 
 CHOSEN = selected(range(CLIPS))
+CONTROLS = faithfulness.OTHER_TRAIT, faithfulness.OTHER_CLIP, faithfulness.DIFFERENCE
 
 
 def test_a_map_that_knows_beats_one_that_does_not():
@@ -98,7 +99,7 @@ def test_a_map_that_knows_beats_one_that_does_not():
 
     table = faithfulness.measure(Explainer(Loudness(), Split(), "test"), CHOSEN, {"exact": exact, "noise": ignorant})
     means = summary(table, "method")
-    assert list(means.index) == ["exact", "noise", faithfulness.CONTROL]
+    assert list(means.index) == ["exact", "noise", *CONTROLS]
     assert means.loc["exact", "energy_pointing_game"] == pytest.approx(96 * 64 / (24 * 16))
     assert means.loc["exact", "pointing_game"] == 1
     assert means.loc["exact", "area_between_curves_low"] > 10 * abs(means.loc["noise", "area_between_curves"])
@@ -107,6 +108,34 @@ def test_a_map_that_knows_beats_one_that_does_not():
     assert means.loc["noise", "pointing_game"] < 0.3
     assert (means["area_between_curves_low"] <= means["area_between_curves"]).all()
     assert (means["area_between_curves"] <= means["area_between_curves_high"]).all()
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_maps_that_are_the_same_for_every_clip_do_not_beat_another_clip_s(alike):
+    class Brightness(Loudness):
+        """Each clip has noise of its own, which the score is the mean of."""
+
+        def forward(self, inputs):
+            return inputs.flatten(1).mean(1, keepdim=True).expand(-1, 5)
+
+    def method(model, inputs):
+        maps = inputs[:, :1].expand(-1, 5, *SPACE)
+        return cam.Attribution(maps[:1].expand_as(maps) if alike else maps, torch.zeros(len(inputs), 5), model(inputs))
+
+    table = faithfulness.measure(Explainer(Brightness(), Split(), "test"), CHOSEN, {"map": method})
+    paired = table[table.method == faithfulness.DIFFERENCE]
+    assert len(paired) == len(CHOSEN)
+    own, other = (table[table.method == name].area_between_curves.to_numpy() for name in ("map", CONTROLS[1]))
+    np.testing.assert_allclose(paired.area_between_curves, own - other)
+    low = summary(table, "method").loc[faithfulness.DIFFERENCE, "area_between_curves_low"]
+    assert (abs(low) < 1e-9) if alike else (low > 0)
+
+
+def test_a_control_is_of_another_clip():
+    clips = np.array([3, 3, 5, 3])
+    others = faithfulness._others(clips)
+    assert (clips[others] != clips).all()
+    assert faithfulness._others(np.array([4, 4])) == []
 
 
 def test_a_curve_goes_low_the_whole_to_nothing_in_the_order_of_the_map():
@@ -259,7 +288,8 @@ def test_an_exact_map_is_measured_beside_whichever_method_was_asked_for(tmp_path
     model = CamCNN((2, 1, *SPACE), width=0.05).eval()
     faithfulness.save_faithfulness(tmp_path, Explainer(model, Split(), "test", cam.grad_cam), selected([0]))
     measured = pd.read_csv(tmp_path / "faithfulness.csv").method
-    assert [*measured] == ["grad_cam", *(name for name in cam.METHODS if name != "grad_cam"), faithfulness.CONTROL]
+    others = [name for name in cam.METHODS if name != "grad_cam"]
+    assert [*measured] == ["grad_cam", *others, faithfulness.OTHER_TRAIT]  # there is no other clip
 
 
 def test_every_segment_is_read_once_in_batches():
