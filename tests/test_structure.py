@@ -19,7 +19,7 @@ ALLOWED = {
     "tables": ["traits", "pickles"],
     "features": ["traits", "atomic", "packaged"],
     "corpus": ["traits", "atomic", "tables", "pickles", "settings", "features.media", "features.encoding"],
-    "data": ["traits", "settings", "corpus", "features"],
+    "data": ["traits", "atomic", "settings", "corpus", "features"],
     "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
     "explanation": ["traits", "atomic", "evaluation"],

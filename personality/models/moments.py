@@ -36,7 +36,7 @@ class Moments:
         >>> x = torch.arange(8.0)[:, None]
         >>> moments.add(x, 0.5 + 2 * x, torch.arange(8) % 2)
         >>> solution = moments.solve([1e-9])
-        >>> solution.weight.item(), round(solution.bias.item(), 3)
+        >>> round(solution.weight.item(), 3), round(solution.bias.item(), 3)
         (2.0, 0.5)
     """
 

@@ -1,6 +1,7 @@
 """Ridge regression on a frozen backbone: the linear head is solved, not trained."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ class Ridge(TraitRegressor):
     so the descriptors of a clip are, too. Standardisation is part of the solution: the head is linear in the maps, and
     HiResCAM is exact.
 
+    With `freeze_backbone=False` the epochs that follow train the whole network from there, with `lr` and a far smaller
+    `backbone_lr`. Otherwise training ends after the first, and loss and optimiser have no effect.
+
     Args:
         input_shape: `(segments, channels, *space)` of the data.
         backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
@@ -31,13 +35,8 @@ class Ridge(TraitRegressor):
         mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
         penalties: To choose from, times the number of clips; of standardised descriptors.
         folds: Of the training clips, to choose the penalty.
-        modality: See `TraitRegressor`.
-        targets: See `TraitRegressor`.
-        width: See `TraitRegressor`.
-        batch_norm: See `TraitRegressor`.
-        weights: See `TraitRegressor`.
-        sha256: See `TraitRegressor`.
-        seed: Of the folds, and see `TraitRegressor`.
+        freeze_backbone: End with the solution.
+        **training: See `TraitRegressor`.
     """
 
     def __init__(
@@ -50,27 +49,19 @@ class Ridge(TraitRegressor):
         mirror: bool = False,
         penalties: Sequence[float] = (0.1, 0.3, 1.0, 3.0),
         folds: int = 5,
-        modality: Modality = "audio",
-        targets: Sequence[str] = TRAITS,
-        width: float = 1.0,
-        batch_norm: bool = False,
-        weights: str | None = None,
-        sha256: str | None = None,
-        seed: int = 0,
+        freeze_backbone: bool = True,
+        **training: Any,
     ) -> None:
-        super().__init__(
-            input_shape, modality=modality, targets=targets, width=width, batch_norm=batch_norm, weights=weights,
-            sha256=sha256, freeze_backbone=True, seed=seed,
-        )  # fmt: skip
+        super().__init__(input_shape, freeze_backbone=freeze_backbone, **training)
         if folds < 2 or not penalties or min(penalties) <= 0:
             raise ValueError(
                 f"Got penalties {[*penalties]} and {folds} folds: expected numbers above 0, and 2 or more."
             )
-        if mirror and modality != "image":
-            raise ValueError(f"Got mirror for inputs of {modality}: expected images; leave model.mirror unset.")
+        if mirror and self.modality != "image":
+            raise ValueError(f"Got mirror for inputs of {self.modality}: expected images; leave model.mirror unset.")
         self.automatic_optimization = False
         self.penalties, self.folds = [*penalties], folds
-        layers = build_backbone(input_shape, modality, backbone, width, batch_norm)
+        layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         stages = stages or {[*dict(layers.named_children())][-1]: 1}
         staged = Stages(layers, stages)
         cells = [stages[name] for name in staged.stages]
@@ -85,8 +76,11 @@ class Ridge(TraitRegressor):
         return linear
 
     def on_train_epoch_start(self) -> None:
-        """Start the sums."""
+        """Start the sums, in the first epoch."""
         super().on_train_epoch_start()
+        if self.current_epoch:
+            return
+        self.backbone.eval()
         self.moments = Moments(self.folds, self.linear.in_features, len(self.targets))
         groups = self.data.clips("train")["group"]
         _, codes = np.unique(groups, return_inverse=True)
@@ -101,7 +95,12 @@ class Ridge(TraitRegressor):
         self.fold_of = torch.from_numpy(np.random.default_rng(self.seed).permutation(count)[codes] % self.folds)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Add a batch to the sums, and solve after the last. Return the batch's mean squared error before."""
+        """Add a batch to the sums, and solve after the last. Return the batch's mean squared error before.
+
+        In later epochs fine-tune.
+        """
+        if self.current_epoch:
+            return self._fine_tune(batch)
         with torch.no_grad():
             clips = self.describe(batch)
             low, high = self.target_scale
@@ -116,19 +115,33 @@ class Ridge(TraitRegressor):
         return errors.square().nanmean()
 
     def solve(self) -> None:
-        """Set the head to the solution, and end the training."""
+        """Set the head to the solution, and end the training unless fine-tuning follows."""
         self.moments.flush()
         sums = self.trainer.strategy.reduce(self.moments.sums.to(self.device), reduce_op="sum")
         self.moments.sums = torch.as_tensor(sums).cpu()
         solution = self.moments.solve(self.penalties)
         for parameter, solved in (self.linear.weight, solution.weight), (self.linear.bias, solution.bias):
             parameter.grad = parameter.detach() - solved.to(parameter)
-        optimiser = self.optimizers()
-        assert isinstance(optimiser, LightningOptimizer)
-        optimiser.step()  # of length 1, to the solution
+        self._optimiser(0).step()  # of length 1, to the solution
         self.log_dict({f"penalty/{name}": each for name, each in zip(self.targets, solution.penalties, strict=True)})
-        self.trainer.should_stop = True
+        self.trainer.should_stop = self.freeze_backbone
         del self.moments
+
+    def _fine_tune(self, batch: Batch) -> Tensor:
+        """Take a step of gradient descent."""
+        optimiser = self._optimiser(1)
+        optimiser.zero_grad()
+        loss = super().training_step(batch, 0)
+        self.manual_backward(loss)
+        optimiser.step()
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):
+            schedule.step()
+        return loss
+
+    def _optimiser(self, index: int) -> LightningOptimizer:
+        optimisers = self.optimizers()
+        return optimisers[index] if isinstance(optimisers, list) else optimisers
 
     def describe(self, batch: Batch) -> Tensor:
         """Return the descriptors of clips, `(B, descriptors)`: the mean over their segments."""
@@ -137,9 +150,13 @@ class Ridge(TraitRegressor):
         descriptors = (inputs if batch.encoded_by else self.frozen(inputs)).unflatten(0, shape)
         return (descriptors * self.segment_weights(batch).unsqueeze(2)).sum(1)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return what takes the step to the solution; checkpoints count such steps."""
-        return torch.optim.SGD(self.head.parameters(), lr=1.0)
+    def configure_optimizers(self) -> Any:
+        """Return what takes the step to the solution, since checkpoints count such steps, and what fine-tunes."""
+        step = torch.optim.SGD(self.head.parameters(), lr=1.0)
+        if self.freeze_backbone:
+            return step
+        found = super().configure_optimizers()
+        return {"optimizer": step}, found if isinstance(found, dict) else {"optimizer": found}
 
 
 class Descriptors(nn.Module):

@@ -241,7 +241,7 @@ def test_augmentation_turns_mirrors_and_lights_frames_in_training_alone(corpus, 
     """Frames become ramps that grow to the right: how a ramp leans tells the turn, whether it falls, the mirror."""
     data = FaceFrames(corpus, frames=4, size=40, crop=24, augment=0.15, normalise="none", **loading)
     ramp = torch.arange(100, 140, dtype=torch.uint8)
-    data.inputs = lambda split: ramp.expand(len(data.clips(split)), 4, 3, 40, 40)
+    data.inputs = lambda split, key: ramp.expand(len(data.clips(split)), 4, 3, 40, 40)
     batches = fitted(data, tmp_path)
     crops = torch.cat([inputs.flatten(0, 1) for _, inputs in batches["train"]])
     assert crops.dtype == torch.float32

@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from fractions import Fraction
+from functools import cache
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ FPS, SECONDS = 25, 2
 RATE = 48_000
 
 
+@cache
 def tone(frequency, rate=RATE):
     return (0.5 * np.sin(2 * np.pi * frequency * np.arange(SECONDS * rate) / rate)).astype(np.float32)
 

@@ -244,9 +244,14 @@ def train(model, folder):
             return range(4)
 
         def train_dataloader(self):
-            return DataLoader([Batch(torch.randn(model.input_shape), torch.rand(5), 1, clip) for clip in range(4)], 2)
+            inputs = torch.randn(2, 2, *model.input_shape)
+            batches = [Batch(clips, torch.rand(2, 5), torch.ones(2), torch.arange(2)) for clips in inputs]
+            return DataLoader(batches, batch_size=None)
 
         val_dataloader = train_dataloader
+
+        def encode(self, network, key, compute):
+            """Serve inputs."""
 
     trainer = Trainer(
         max_epochs=1,
