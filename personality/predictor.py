@@ -138,6 +138,7 @@ def load(
         corpus = corpus or {}
         clips = _build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
     module: TraitDataModule = _build(TraitDataModule, data, corpus=clips)
+    module.load_state_dict(content.get(type(module).__qualname__, {}))  # where Lightning puts what it has learnt
     shape = {"input_shape": module.input_shape, "modality": module.modality, "targets": module.targets}
     network: TraitRegressor = _build(TraitRegressor, model | shape)
     try:

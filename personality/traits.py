@@ -52,9 +52,12 @@ class Axis(NamedTuple):
     """One dimension of an input's space, with the coordinates of its positions."""
 
     name: str
-    """`time` in seconds, `frequency` in Hz, `height` or `width` as a share of the video frame."""
+    """`time` in seconds, `frequency` in Hz, `height` or `width` as a share of the video frame; of embeddings
+    `number`, or `frame`, which counts vectors of unknown time."""
     values: np.ndarray
     """`(positions,)` float64, ascending: the centre of each position."""
+    names: tuple[str, ...] = ()
+    """Of the positions, where they have names instead of an order."""
 
 
 class Coordinates(NamedTuple):
@@ -62,7 +65,7 @@ class Coordinates(NamedTuple):
 
     start: float
     end: float
-    """In seconds."""
+    """In seconds; the end is NaN where it is unknown."""
     axes: tuple[Axis, ...]
     """One for each dimension of the input's space. For a face that is turned upright, those through its centre."""
     transform: np.ndarray | None = None

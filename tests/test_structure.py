@@ -19,7 +19,7 @@ ALLOWED = {
     "tables": ["traits", "pickles"],
     "features": ["traits", "atomic", "packaged"],
     "corpus": ["traits", "atomic", "tables", "pickles", "settings", "features.media", "features.encoding"],
-    "data": ["traits", "atomic", "settings", "corpus", "features"],
+    "data": ["traits", "atomic", "tables", "settings", "corpus", "features"],
     "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
     "explanation": ["traits", "atomic", "evaluation"],
@@ -33,6 +33,7 @@ LIBRARIES = {
     "hydra": ["scripts"],
     "omegaconf": ["scripts"],
     "matplotlib": ["explanation.pictures", "explanation.charts", "explanation.average", "evaluation.plots"],
+    "h5py": ["data.embedding_files"],
     "av": ["features.demux", "features.media", "features.encoding"],
     **dict.fromkeys(("torchcam", "captum", "sklearn", "skimage"), ()),
 }

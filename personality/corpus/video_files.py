@@ -62,7 +62,11 @@ class VideoFiles(Corpus):
     ) -> None:
         super().__init__("official")
         if modality not in ("audio", "image"):
-            raise ValueError(f"Got modality {modality!r}: expected audio or image.")
+            raise ValueError(
+                f"Got videos for a model whose input ({modality}) is not computed from videos. Expected clips of a "
+                "corpus, whose numbers are in files; compute those of the new clips with the program that computed the "
+                "others, and name corpus and data.files."
+            )
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self.targets = [*targets]
         self.kind: Literal["audio", "video"] = "audio" if modality == "audio" else "video"

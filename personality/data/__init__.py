@@ -3,6 +3,7 @@
 from personality.data.base import TraitDataModule
 from personality.data.clip_spectrogram import ClipSpectrogram
 from personality.data.dataset import ClipDataset
+from personality.data.embeddings import Embeddings
 from personality.data.face_frames import FaceFrames
 from personality.data.log_filterbank import LogFilterbank
 from personality.data.raw_wav_fft import RawWavFFT
@@ -11,6 +12,7 @@ from personality.data.summary_spectrogram import SummarySpectrogram
 __all__ = [
     "ClipDataset",
     "ClipSpectrogram",
+    "Embeddings",
     "FaceFrames",
     "LogFilterbank",
     "RawWavFFT",

@@ -1,39 +1,32 @@
-"""The base class of all inputs: it prepares features once, serves batches of clips, and locates segments."""
+"""The base class of all inputs: it serves batches of clips, and locates segments."""
 
-import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pytorch_lightning import LightningDataModule
-from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
-from personality.corpus import SPLITS, Corpus
-from personality.data.cache_rows import ArrayRows, CacheRows
+from personality.corpus import Corpus
+from personality.data.cache_rows import ArrayRows
 from personality.data.cues import mask_cues
 from personality.data.dataset import ClipDataset, same
 from personality.data.encodings import encode, encodings
 from personality.data.standardise import standardise
-from personality.features.cache import FeatureCache
+from personality.data.stored_clips import StoredClips
 from personality.features.encoding import encode_sound
-from personality.features.media import DECODING, MediaError, read_waveform
+from personality.features.media import MediaError, read_waveform
 from personality.settings import RecordsSettings
 from personality.traits import Batch, Coordinates, Modality
-
-log = logging.getLogger(__name__)
 
 LISTENING_RATE = 16_000  # Hz of the sound in a report: it keeps what a log-mel spectrogram shows
 
 
-class TraitDataModule(RecordsSettings, LightningDataModule):
+class TraitDataModule(RecordsSettings, StoredClips):
     """Clips of a corpus as bags of segments of one shape.
 
     A subclass declares `modality`, passes on `extract` and `input_shape`, and implements `coordinates`.
@@ -87,7 +80,6 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         seed: int = 0,
         test_split: str = "test",
     ) -> None:
-        super().__init__()
         if normalise not in self.normalisations:
             raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
         if normalise == "patches" and 1 in (input_shape[0], train_segments):
@@ -102,16 +94,12 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         }.items():
             if value is not None and value < 1:
                 raise ValueError(f"Got {name} {value}: expected at least 1.")
-        self.corpus, self.extract, self.input_shape = corpus, extract, tuple(input_shape)
-        self.stored_shape, self.train_segments = tuple(stored_shape or input_shape), train_segments
-        self.extra_arrays, self.dtype, self.folder = extra_arrays or {}, dtype, Path(cache)
-        self.batch_size, self.normalisation, self.targets = batch_size, normalise, list(targets or corpus.targets)
-        self.processes, self.time_limit, self.on_device, self.seed = processes, time_limit, on_device, seed
-        self.test_split = test_split
+        stored = tuple(stored_shape or input_shape)
+        super().__init__(corpus, extract, stored, extra_arrays or {}, dtype, cache, targets, processes, time_limit)
+        self.input_shape, self.train_segments, self.normalisation = tuple(input_shape), train_segments, normalise
+        self.batch_size, self.on_device, self.seed, self.test_split = batch_size, on_device, seed, test_split
         self.settings["targets"] = self.targets  # another corpus may have others
         self.held: dict[str, Tensor] = {}
-        self.tables: dict[str, pd.DataFrame] = {}
-        self.caches: dict[str, FeatureCache | CacheRows] = {}
 
     @abstractmethod
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
@@ -128,94 +116,6 @@ class TraitDataModule(RecordsSettings, LightningDataModule):
         except (MediaError, OSError):
             return None
         return encode_sound(waveform, LISTENING_RATE) if waveform.any() else None
-
-    def prepare_data(self, shard: tuple[int, int] = (0, 1)) -> None:
-        """Prepare the corpus and compute the features that are missing.
-
-        Args:
-            shard: `(index, count)`: compute the features of one of `count` equal parts; other machines compute the
-                others.
-        """
-        self.corpus.prepare()
-        for split in self._needed():
-            self.clips(split)  # raises before features take hours
-        for split in self.stored_splits():
-            cache = self.stored(split)
-            paths = self.clips(split).path
-            pool = len(paths) > self.corpus.pool_above
-            processes = 0 if self.processes is None and not pool else self.processes
-            cache.fill(self.extract, paths, processes=processes, time_limit=self.time_limit, shard=shard)
-            failures = cache.failures()
-            if len(failures):
-                log.warning(
-                    "%d of %d %s clips are left out; the first: %s: %s. All of them: %s",
-                    *(len(failures), len(self.clips(split)), split, *failures.iloc[0], cache.folder / "failures.csv"),
-                )
-
-    def _needed(self) -> list[str]:
-        """Name the splits that the trainer is about to read."""
-        function = self.trainer and self.trainer.state.fn
-        if function == TrainerFn.FITTING:
-            return ["train", "val"] if self.trainer.limit_val_batches else ["train"]  # type: ignore[union-attr]
-        if function == TrainerFn.VALIDATING:
-            return ["val"]
-        return [self.test_split] if function == TrainerFn.TESTING else []
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the features that `prepare_data` computed."""
-        self.caches = {split: self.open(split) for split in self.splits()}
-
-    def usable(self, split: str) -> np.ndarray:
-        """List the rows of a split's clips whose features could be computed."""
-        return np.flatnonzero(self.caches[split].segments > 0)
-
-    def splits(self) -> list[str]:
-        """Name the splits that the corpus has."""
-        found = []
-        for split in SPLITS:
-            with suppress(FileNotFoundError):
-                self.clips(split)
-                found.append(split)
-        return found
-
-    def clips(self, split: str) -> pd.DataFrame:
-        """Return the table of a split's clips: index `clip`, the video's `path`, its `group`, a column a target."""
-        if split not in self.tables:
-            table = self.corpus.clips(split)
-            if missing := [target for target in self.targets if target not in table]:
-                raise ValueError(
-                    f"The {split} clips of {self.corpus.name} have no labels of {', '.join(missing)}: expected targets "
-                    f"among {', '.join(self.corpus.targets)}."
-                )
-            self.tables[split] = table
-        return self.tables[split]
-
-    def stored_splits(self) -> list[str]:
-        """Name the splits whose features are stored together: see `Corpus.stored_split`."""
-        return [*dict.fromkeys(map(self.corpus.stored_split, self.splits()))]
-
-    def open(self, split: str) -> FeatureCache | CacheRows:
-        """Open the features of a split's clips."""
-        stored = self.corpus.stored_split(split)
-        cache = self.stored(stored)
-        return cache if split == stored else CacheRows(cache, [*self.clips(split).index])
-
-    def stored(self, split: str) -> FeatureCache:
-        """Open the cache of the clips of a `Corpus.stored_split`. Other parameters or videos have another cache."""
-        parameters = {
-            **self.extract.keywords,
-            "extract": self.extract.func.__qualname__,
-            "decoding": DECODING,
-            "videos": self.corpus.fingerprint(split),
-        }
-        return FeatureCache(
-            self.folder / self.corpus.name / type(self).__name__ / split,
-            parameters=parameters,
-            clips=list(self.clips(split).index),
-            stored_shape=self.stored_shape,
-            dtype=self.dtype,
-            extra_arrays=self.extra_arrays,
-        )
 
     @property
     def target_mean(self) -> Tensor:

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from personality.explanation.charts import LOWERS, RAISES, bar_names, draw_bars, largest, with_rest
 from personality.explanation.explainer import BATCH, Explainer
-from personality.explanation.pictures import Heatmap, colour_bar, draw_map, frequency_ticks, save_picture
+from personality.explanation.pictures import UNITS, Heatmap, colour_bar, draw_map, frequency_ticks, save_picture
 from personality.traits import Axis, Coordinates, Modality
 
 SEGMENTS = 2
@@ -32,7 +34,8 @@ class Average(NamedTuple):
 def save_average_attribution(folder: Path, explainer: Explainer, high: pd.DataFrame, low: pd.DataFrame) -> None:
     """Average the attribution for each trait over its high-scoring and its low-scoring clips, and draw both.
 
-    Sound is averaged over time; faces are averaged at each position of the crop. A clip counts as the mean of its
+    Sound is averaged over time; faces are averaged at each position of the crop, embeddings number by number or at each
+    position in time. A clip counts as the mean of its
     explained segments. The bands are 95 % intervals over clips. `folder` then holds `average_<trait>.png`, and
     `average.npz` with `maps` and `errors` `(2, targets, *averaged)`, high before low, `inputs` `(2, targets, channels,
     *averaged)`, `cues` as `maps`, and `hertz`.
@@ -129,6 +132,8 @@ def draw_average(
     mask = cues > cues.max() / 2 if cues.any() else None
     if modality == "image":
         _draw_faces(figure, groups, coordinates, mask)
+    elif names := coordinates.axes[0].names:
+        _draw_numbers(figure, groups, names)
     else:
         _draw_frequencies(figure, groups, coordinates.axes[-1], mask)
     save_picture(figure, path, dpi=90)
@@ -146,6 +151,23 @@ def _draw_faces(figure: Figure, groups: Sequence[Average], coordinates: Coordina
     colour_bar(figure, limit, figure.add_axes((0.925, 0.15, 0.01, 0.56)))
 
 
+def _draw_numbers(figure: Figure, groups: Sequence[Average], names: Sequence[str]) -> None:
+    """Draw the average shares of named numbers in the scores, those in which the groups differ most."""
+    high, low = (group.map / len(names) for group in groups)
+    shown = largest(np.abs(high - low))
+    values = [with_rest(shares, shown) for shares in (high, low)]
+    rest = [np.nan] if len(values[0]) > len(shown) else []  # its error is unknown
+    errors = [np.nan_to_num([*(1.96 * group.error / len(names))[shown], *rest]) for group in groups]
+    figure.set_size_inches(11, 1.2 + 0.25 * len(values[0]))
+    axes = figure.add_axes((0.27, 0.12, 0.7, 0.76))
+    limit = max(1e-12, *(float(np.abs(row).max() + error.max()) for row, error in zip(values, errors, strict=True)))
+    draw_bars(axes, bar_names([names[index] for index in shown], len(names)), values, limit, errors)
+    keys = [Patch(color=colour, label=group.name) for group, colour in zip(groups, (RAISES, LOWERS), strict=True)]
+    axes.legend(handles=keys, fontsize=7.5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    axes.set_xlabel("share of the score", fontsize=8)
+    axes.tick_params(labelsize=8)
+
+
 def _draw_frequencies(figure: Figure, groups: Sequence[Average], frequency: Axis, mask: np.ndarray | None) -> None:
     """Draw attribution, and beside it the sound, over bands of equal width: on the mel scale for mel bands."""
     size = max(1, len(frequency.values) // 300)  # a long spectrum is averaged down to what a picture shows
@@ -153,7 +175,7 @@ def _draw_frequencies(figure: Figure, groups: Sequence[Average], frequency: Axis
     edges = {"left": 0.07, "right": 0.985, "bottom": 0.15, "top": 0.83, "wspace": 0.16}
     attribution, level = figure.subplots(1, 2, gridspec_kw=edges)
     for group, colour in zip(groups, ("#b2182b", "#2166ac"), strict=True):
-        values, error, inputs = (_blocks(row, size) for row in (group.map, group.error, group.inputs[0]))
+        values, error, inputs = (_blocks(row, size) for row in (group.map, group.error, group.inputs.mean(0)))
         attribution.plot(bands, values, color=colour, linewidth=1.4, label=group.name)
         if np.isfinite(error).all():
             attribution.fill_between(
@@ -174,10 +196,14 @@ def _mark_frequencies(axes: Axes, frequency: Axis, size: int, mask: np.ndarray |
     if mask is not None:
         shade: dict[str, Any] = {"color": "0.5", "alpha": 0.16, "lw": 0}
         axes.fill_between(bands, 0, 1, where=mask, transform=axes.get_xaxis_transform(), **shade)
-    ticks, labels = frequency_ticks(frequency)
     axes.set_xlim(bands[0], bands[-1])
-    axes.set_xticks(np.clip((ticks + 0.5) / size - 0.5, bands[0], bands[-1]), labels)
-    axes.set_xlabel("Hz", fontsize=8)
+    if frequency.name == "frequency":
+        ticks, labels = frequency_ticks(frequency)
+        axes.set_xticks(np.clip((ticks + 0.5) / size - 0.5, bands[0], bands[-1]), labels)
+    else:
+        ticks = np.unique(np.linspace(0, len(bands) - 1, 6).astype(int))
+        axes.set_xticks(ticks, [f"{value:.3g}" for value in _blocks(frequency.values, size)[ticks]])
+    axes.set_xlabel(UNITS[frequency.name], fontsize=8)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -108,7 +108,7 @@ def _heatmap(
         data.clips(split)[trait].iloc[clip],
     )
     labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
-    title = f"{row['rank']}  {_shorten(name, 40)}\n{_format_time(coordinates)}  score {row['score']:.3f}{labelled}"
+    title = f"{row['rank']}  {_shorten(name, 40)}\n{_format_time(coordinates)}score {row['score']:.3f}{labelled}"
     entry = {
         "trait": trait,
         "rank": row["rank"],
@@ -156,6 +156,8 @@ def _shorten(name: str, size: int) -> str:
 
 
 def _format_time(coordinates: Coordinates) -> str:
+    if np.isnan(coordinates.end):
+        return ""
     if coordinates.end > coordinates.start:
-        return f"{coordinates.start:.2f} to {coordinates.end:.2f} s"
-    return f"at {coordinates.start:.2f} s"
+        return f"{coordinates.start:.2f} to {coordinates.end:.2f} s  "
+    return f"at {coordinates.start:.2f} s  "

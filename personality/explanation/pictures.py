@@ -1,4 +1,4 @@
-"""Pictures of attribution maps over spectrograms, spectra and video frames."""
+"""Pictures of attribution maps over spectrograms, spectra, video frames and embeddings."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from personality.explanation.charts import bar_names, draw_bars, largest, with_rest
 from personality.traits import Axis, Coordinates, Modality
 
 COLOURS = "RdBu_r"
@@ -20,6 +21,8 @@ PEAK = 0.8
 """The original's view shows the positions at or above this share of a map's range."""
 MAX_POINTS = 1500
 """How many points of a long spectrum are drawn: more than a picture has pixels."""
+
+UNITS = {"frequency": "Hz", "time": "seconds", "frame": "frames"}
 
 Box = tuple[float, float, float, float]
 
@@ -50,6 +53,17 @@ class Heatmap(NamedTuple):
         """Whether the input has a time axis."""
         return any(axis.name == "time" for axis in self.coordinates.axes)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the positions, where they have names instead of an order."""
+        return self.coordinates.axes[0].names
+
+    @property
+    def shares(self) -> np.ndarray:
+        """The share of each position in the score, `(*space)`: all of them and the bias are the score."""
+        shares: np.ndarray = self.map / self.map.size
+        return shares
+
 
 class Panels(NamedTuple):
     """Where the panels of a picture lie, in shares of its width and height from the top left."""
@@ -62,6 +76,9 @@ class Panels(NamedTuple):
 
 def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float) -> None:
     """Draw heatmaps as a sheet of rows of 5, all on one colour scale from `-limit` to `limit`."""
+    if heatmaps and heatmaps[0].names:
+        draw_bar_sheet(path, title, heatmaps)
+        return
     columns, rows = 5, max(1, -(-len(heatmaps) // 5))
     height = 0.7 + 2.35 * rows  # inches
     figure = Figure(figsize=(13, height))
@@ -89,6 +106,8 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
     Inputs without a time axis get a fourth panel in front, with the waveform. All pictures share their axes, which
     halves the time.
     """
+    if heatmaps[0].names:
+        return draw_bar_charts(paths, heatmaps)
     titles = ["input", "for (red) and against (blue)", f"map's range above {PEAK}"]
     if any(heatmap.waveform is not None for heatmap in heatmaps):
         titles.insert(0, "waveform")
@@ -115,6 +134,56 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
     boxes = [_box(axes) for axes in panels]
     left, _, right, _ = boxes[-2]
     return Panels(round((left + right) / 2, 4), boxes if heatmaps[0].has_time else boxes[:-3])
+
+
+def draw_bar_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap]) -> None:
+    """Draw the shares of named numbers in scores as a sheet of bar charts, with the same numbers and scale in all."""
+    columns, rows = 5, -(-len(heatmaps) // 5)
+    shares = np.stack([heatmap.shares for heatmap in heatmaps])
+    shown = largest(np.abs(shares).mean(0))
+    names = [heatmaps[0].names[index] for index in shown]
+    values = [with_rest(row, shown) for row in shares]
+    limit = max(1e-12, *(float(np.abs(row).max()) for row in values))
+    size = len(values[0])
+    height = 0.9 + rows * (0.8 + 0.13 * size)  # inches
+    figure = Figure(figsize=(13, height))
+    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
+    edges = {"left": 0.16, "right": 0.985, "bottom": 0.5 / height, "top": 1 - 0.85 / height}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.32, **edges})
+    for index, axes in enumerate(grid.flat):
+        if index >= len(heatmaps):
+            axes.set_axis_off()
+            continue
+        draw_bars(axes, bar_names(names, shares.shape[1]), [values[index]], limit)
+        axes.set_title(heatmaps[index].title, fontsize=7, parse_math=False)
+        axes.tick_params(labelsize=6.5)
+        if index % columns:
+            axes.set(yticks=[])  # as in the first column
+        if index + columns >= len(heatmaps):
+            axes.set_xlabel("share of the score", fontsize=7)
+    save_picture(figure, path, dpi=110)
+
+
+def draw_bar_charts(paths: Sequence[Path], heatmaps: Sequence[Heatmap]) -> Panels:
+    """Draw for each clip a bar chart of the numbers with the largest shares in its score, with their values."""
+    for path, heatmap in zip(paths, heatmaps, strict=True):
+        shown = largest(np.abs(heatmap.shares))
+        values = with_rest(heatmap.shares, shown)
+        names = [f"{heatmap.names[index]} = {heatmap.inputs[0, index]:.4g}" for index in shown]
+        figure = Figure(figsize=(8, 1.1 + 0.2 * len(values)))
+        axes = figure.add_axes((0.36, 0.14, 0.61, 0.72))
+        figure.suptitle(
+            f"{heatmap.title}   bias {heatmap.bias:+.3f}".replace("\n", "   "), fontsize=9, parse_math=False
+        )
+        draw_bars(axes, bar_names(names, len(heatmap.shares)), [values], max(1e-12, float(np.abs(values).max())))
+        axes.tick_params(labelsize=8)
+        axes.set_xlabel(f"share of the score: these bars and the bias add up to {_total(heatmap):.3f}", fontsize=8)
+        save_picture(figure, path, dpi=90)
+    return Panels(0.6, [])
+
+
+def _total(heatmap: Heatmap) -> float:
+    return float(heatmap.shares.sum() + heatmap.bias)
 
 
 def _box(axes: Axes) -> Box:
@@ -170,6 +239,7 @@ def draw_peak(axes: Axes, heatmap: Heatmap) -> None:
         return
     image = _image(heatmap, heatmap.inputs)
     grey = image if image.ndim == 2 else image.mean(2)
+    hidden = np.broadcast_to(hidden, grey.shape)
     axes.imshow(np.ones_like(grey), cmap="gray", vmin=0, vmax=1, zorder=1, **layout)
     axes.imshow(np.ma.array(grey, mask=hidden), cmap="jet", vmin=grey.min(), vmax=grey.max(), zorder=2, **layout)
 
@@ -178,6 +248,8 @@ def _image(heatmap: Heatmap, values: np.ndarray) -> np.ndarray:
     """Turn `(channels, *space)` into rows by columns for `imshow`: frequency upwards, time to the right."""
     if heatmap.modality == "image":
         return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
+    if heatmap.modality == "vector":  # each number on its own scale
+        return (values - values.mean(1, keepdims=True)) / (values.std(1, keepdims=True) + 1e-12)
     return values[:1, :: _step(values[0])] if heatmap.is_spectrum else values[0].T
 
 
@@ -186,6 +258,9 @@ def _layout(heatmap: Heatmap) -> dict[str, Any]:
     start, end, axes, _ = heatmap.coordinates
     if heatmap.modality == "image":
         return {"extent": (0, 1, 1, 0), "aspect": "equal", "origin": "upper"}
+    if heatmap.modality == "vector":
+        half = axes[0].values[0]  # the centre of the first position
+        return {"extent": (0.0, axes[0].values[-1] + half, 0, 1), "aspect": "auto", "origin": "lower"}
     hertz = axes[-1].values
     extent = (hertz[0], hertz[-1], 0, 1) if heatmap.is_spectrum else (start, end, 0, len(hertz))
     return {"extent": extent, "aspect": "auto", "origin": "lower"}
@@ -202,6 +277,10 @@ def _label_axes(axes: Axes, heatmap: Heatmap) -> None:
     if heatmap.is_spectrum:
         axes.set_yticks([])
         axes.set_xlabel("Hz", fontsize=8)
+    elif heatmap.modality == "vector":
+        axes.set_yticks([])
+        axes.set_ylabel(f"{len(heatmap.inputs):,} numbers", fontsize=8)
+        axes.set_xlabel(UNITS[heatmap.coordinates.axes[0].name], fontsize=8)
     else:
         bands, labels = frequency_ticks(frequency)
         axes.set_yticks(bands + 0.5, labels)

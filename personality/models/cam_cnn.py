@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from personality.models.backbones import build_backbone
+from personality.models.backbones import build_backbone, require_positions
 from personality.models.backbones.stages import Stages
 from personality.models.base import TraitRegressor
 
@@ -41,5 +41,6 @@ class CamCNN(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
+        require_positions(input_shape, self.modality)
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         self.assemble(Stages(layers, stages) if stages else layers, GlobalAveragePool())

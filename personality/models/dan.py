@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from personality.models.backbones import build_backbone, last_convolution, output_shape
+from personality.models.backbones import build_backbone, last_convolution, output_shape, require_positions
 from personality.models.base import TraitRegressor
 
 
@@ -54,6 +54,7 @@ class DAN(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, **training)
+        require_positions(input_shape, self.modality)
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         last = last_convolution(layers)
         pools = (i for i in range(last, len(layers)) if isinstance(layers[i], nn.MaxPool1d | nn.MaxPool2d))

@@ -12,7 +12,7 @@ from personality.models.backbones import build_backbone
 from personality.models.backbones.stages import Stages, resample
 from personality.models.base import TraitRegressor
 from personality.models.moments import Moments
-from personality.traits import TRAITS, Batch, Modality
+from personality.traits import Batch
 
 
 class Ridge(TraitRegressor):

@@ -16,9 +16,11 @@ from hydra.errors import HydraException
 
 PATHS = (
     *("checkpoint", "clips", "corpus.root", "corpus.file", "corpus.keep_videos", "corpus.label_files"),
-    *("data.cache", "model.weights"),
+    *("data.cache", "data.files", "model.weights"),
 )
-"""The settings that hold a path; `clips` holds several."""
+"""The settings that hold a path."""
+SEVERAL = ("clips", "data.files")
+"""Those of them that hold several."""
 
 
 def to_overrides(
@@ -105,7 +107,7 @@ def _readable(script: str, override: str) -> str:
     """Quote the path in an override, and refuse what Hydra cannot read."""
     (_, key), (start, _, value) = _key(override), override.partition("=")
     if key in PATHS and value:
-        override = f"{start}={_path_value(value, several=key == 'clips')}"
+        override = f"{start}={_path_value(value, several=key in SEVERAL)}"
     try:
         OverridesParser.create().parse_override(override)
     except HydraException:

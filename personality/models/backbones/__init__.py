@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from personality.models.backbones.dlib_face import SMALLEST, dlib_face
+from personality.models.backbones.identity import identity
 from personality.models.backbones.normalise import Normalise
 from personality.models.backbones.spectrum import spectrum
 from personality.models.backbones.vgg import VGG_MEAN, vgg_face, vggish
@@ -29,6 +30,7 @@ BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
     "dlib_face": dlib_face,
     "spectrum": spectrum,
     "spectrum_relu": partial(spectrum, relu=True),
+    "identity": identity,
 }
 FAMILIES: dict[str, int] = {"timm": 2}
 """The families, which are modules of this package, and the number of dimensions of space of their inputs."""
@@ -36,6 +38,7 @@ DEFAULTS: dict[tuple[Modality, int], str] = {
     ("audio", 1): "spectrum",
     ("audio", 2): "vggish",
     ("image", 2): "vgg_face",
+    ("vector", 1): "identity",
 }
 """The backbone of each modality and number of dimensions of space."""
 
@@ -52,7 +55,7 @@ def build_backbone(
     Args:
         input_shape: `(segments, channels, *space)`.
         modality: What the input shows: `spectrum` is built for audio with one dimension of space, `vggish` for audio
-            with two, `vgg_face` for images.
+            with two, `vgg_face` for images, `identity` for embeddings, which come from a network.
         name: One of `BACKBONES`, or a family and a name of it, to choose another.
         width: Factor on every number of channels.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
@@ -71,7 +74,7 @@ def build_backbone(
         raise ValueError(
             f"Got {got}: expected one of {', '.join(BACKBONES)}, or {families}; choose with model.backbone."
         )
-    dimensions = FAMILIES[family] if colon else 1 if family.startswith("spectrum") else 2
+    dimensions = FAMILIES[family] if colon else 1 if family in ("spectrum", "spectrum_relu", "identity") else 2
     if dimensions != len(space):
         raise ValueError(
             f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
@@ -106,8 +109,19 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(copy.deepcopy(module).eval().to("meta")(torch.empty(1, *shape, device="meta")).shape[1:])
 
 
+def require_positions(input_shape: Sequence[int], modality: Modality) -> None:
+    """Raise if an input has no positions over which a model could average: a vector of different numbers."""
+    if modality == "vector" and input_shape[1] == 1:
+        raise ValueError(
+            f"Got a vector of {input_shape[2]} numbers a clip for a model that averages over positions, which would "
+            "mix these numbers. Expected a sequence (time, numbers) a clip; choose model=linear or model=regular_cnn."
+        )
+
+
 def last_convolution(backbone: nn.Sequential) -> int:
     """Return the index of the last layer with a convolution; its activation and the last pooling come after it.
+
+    Without any convolution it is the first layer.
 
     >>> backbone = vgg_face()
     >>> [name for name, _ in backbone.named_children()][last_convolution(backbone) :]
@@ -117,6 +131,5 @@ def last_convolution(backbone: nn.Sequential) -> int:
     ['stage5']
     """
     convolutions = nn.Conv1d | nn.Conv2d
-    return max(
-        index for index, layer in enumerate(backbone) if any(isinstance(each, convolutions) for each in layer.modules())
-    )
+    layers = [any(isinstance(each, convolutions) for each in layer.modules()) for layer in backbone]
+    return max((index for index, found in enumerate(layers) if found), default=0)
