@@ -156,28 +156,27 @@ def _open_csv(path: Path, select: Sequence[str] | None) -> list[Feature]:
 
 
 def _open_npz(path: Path) -> list[Feature]:
-    archive = None
     try:
-        archive = np.load(path, allow_pickle=False)
-        load = functools.lru_cache(maxsize=16)(archive.__getitem__)
+        archive = zipfile.ZipFile(path)
+        load = functools.lru_cache(maxsize=16)(functools.partial(_member, archive))
         arrays = {}
-        for name in archive.files:
-            with archive.zip.open(f"{name}.npy") as member:
+        for file in archive.namelist():
+            with archive.open(file) as member:
                 version = np.lib.format.read_magic(member)
                 header = (
                     np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 )
                 shape, *_ = header(member)
-            arrays[name] = Array(shape, functools.partial(_part, load, name))
-    except (ValueError, OSError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        if archive is not None:
-            archive.close()
+            arrays[file.removesuffix(".npy")] = Array(shape, functools.partial(_part, load, file))
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no npz file: {error}. Expected one that np.savez wrote; save it again.") from error
-    try:
-        return _group(path.stem, path, arrays)
-    except ValueError:
-        archive.close()
-        raise
+    return _group(path.stem, path, arrays)
+
+
+def _member(archive: zipfile.ZipFile, file: str) -> np.ndarray:
+    with archive.open(file) as member:
+        found: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+    return found
 
 
 def _part(load: Callable[[str], np.ndarray], name: str, index: Any) -> np.ndarray:

@@ -14,13 +14,10 @@ from torch.nn import functional
 from personality.corpus import Corpus
 from personality.data.base import TraitDataModule
 from personality.data.embedding_files import Feature, open_features
-from personality.data.statistics import learn_statistics
 from personality.traits import Axis, Batch, Coordinates
 
 CHUNK = 256
 """How many clips are read at once to learn their mean."""
-MOST = 1000
-"""Of how many numbers products are made at most."""
 
 
 def extract(
@@ -90,7 +87,6 @@ class Embeddings(TraitDataModule):
         frames: Positions in time of a sequence, which is averaged over equal stretches; by default the median length.
             1 makes a vector of it, its mean over time.
         rate: Vectors a second of a sequence. Without it, time is counted in vectors.
-        products: Append the squares of the standardised numbers and the products of all pairs, standardised again.
         normalise: `training`, or `none` to leave numbers as they are.
         **loading: See `TraitDataModule`.
 
@@ -109,7 +105,6 @@ class Embeddings(TraitDataModule):
         select: Sequence[str] | None = None,
         frames: int | None = None,
         rate: float | None = None,
-        products: bool = False,
         normalise: str = "training",
         **loading: Any,
     ) -> None:
@@ -127,23 +122,14 @@ class Embeddings(TraitDataModule):
         stamps = [[*_stamp(path)] for path in paths]
         features = _open(paths, select, stamps)
         self.numbers = [number for feature in features for number in feature.numbers]
-        self.rate, self.products = rate, products
+        self.rate = rate
         frames = frames or _usual_length(features)
         self.vector, count = frames == 1, len(self.numbers)
-        if products and (count > MOST or normalise == "none"):
-            raise ValueError(
-                f"Got products of {count} numbers with normalise {normalise!r}: expected at most {MOST:,} numbers, and "
-                "normalise 'training'; choose some numbers with data.select."
-            )
-        self.pairs = torch.triu_indices(count, count) if products else torch.empty(2, 0, dtype=torch.long)
-        products_of = [(self.numbers[one], self.numbers[two]) for one, two in self.pairs.T.tolist()]
-        self.names = (*self.numbers, *(f"{one}²" if one == two else f"{one} × {two}" for one, two in products_of))
         chosen = None if select is None else [*select]
         super().__init__(
             corpus,
             partial(extract, files=paths, select=chosen, frames=frames, vector=self.vector, stamps=stamps),
-            (1, 1, len(self.names)) if self.vector else (1, len(self.names), frames),
-            stored_shape=(1, 1, count) if self.vector else (1, count, frames),
+            (1, 1, count) if self.vector else (1, count, frames),
             extra_arrays={"frames": ((1,), "float32")},
             **(loading | {"normalise": normalise, "processes": loading.get("processes") or 0}),
         )
@@ -188,7 +174,7 @@ class Embeddings(TraitDataModule):
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """Locate the one segment, which is the clip; its space is the named numbers, or time."""
         if self.vector:
-            axis = Axis("number", np.arange(len(self.names), dtype=float), self.names)
+            axis = Axis("number", np.arange(len(self.numbers), dtype=float), (*self.numbers,))
             return Coordinates(0.0, float("nan"), (axis,))
         length = float(self.caches[split].extra("frames")[clip, 0])
         positions = (np.arange(self.input_shape[2]) + 0.5) * length / self.input_shape[2]
@@ -196,20 +182,9 @@ class Embeddings(TraitDataModule):
             return Coordinates(0.0, float("nan"), (Axis("frame", positions),))
         return Coordinates(0.0, length / self.rate, (Axis("time", positions / self.rate),))
 
-    def crop(self, batch: Batch) -> Batch:
-        """Append the products to a stored batch."""
-        if not self.products:
-            return batch
-        mean, std = self._statistics(batch.inputs.device)
-        values = self._last(batch.inputs.float())
-        count = values.shape[-1]
-        scaled = (values - mean[:count]) / std[:count]
-        one, two = self.pairs.to(values.device, non_blocking=True)
-        return batch._replace(inputs=self._last(torch.cat([values, scaled[..., one] * scaled[..., two]], dim=-1)))
-
     def normalise(self, batch: Batch) -> Batch:
-        """Append the products and standardise a stored batch, on its own device."""
-        inputs = self.crop(batch).inputs.float()
+        """Standardise a stored batch, on its own device."""
+        inputs = batch.inputs.float()
         if self.normalisation == "training":
             mean, std = self._statistics(inputs.device)
             inputs = self._last((self._last(inputs) - mean) / std)
@@ -231,7 +206,7 @@ class Embeddings(TraitDataModule):
         return values if self.vector else values.transpose(-1, -2)
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return mean and deviation of all numbers, products included, on a device."""
+        """Return mean and deviation of the numbers on a device."""
         if device not in self.statistics:
             mean, std = self.statistics[torch.device("cpu")]
             self.statistics[device] = mean.to(device), std.to(device)
@@ -249,10 +224,14 @@ class Embeddings(TraitDataModule):
 
         def blocks() -> Iterator[Tensor]:
             for start in range(0, len(rows), CHUNK):
-                values = torch.from_numpy(np.asarray(inputs[rows[start : start + CHUNK]]))
+                values = torch.from_numpy(np.asarray(inputs[rows[start : start + CHUNK]])).double()
                 yield self._last(values).flatten(0, -2)
 
-        return learn_statistics(blocks, self.pairs)
+        count = sum(len(block) for block in blocks())
+        mean = sum((block.sum(0) for block in blocks()), torch.tensor(0.0)) / count
+        variance = sum(((block - mean).square().sum(0) for block in blocks()), torch.tensor(0.0)) / count
+        std = variance.sqrt()
+        return mean, std.where(std > 1e-6 * mean.abs().clamp(min=1e-12), 1.0)  # 1 where only rounding differs
 
 
 def _usual_length(features: Sequence[Feature]) -> int:

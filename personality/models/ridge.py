@@ -30,7 +30,8 @@ class Ridge(TraitRegressor):
         input_shape: `(segments, channels, *space)` of the data.
         backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
         stages: Layers of the backbone, and into how many cells along each dimension their maps are averaged: with
-            `{"stage3": 4}` every map of `stage3` gives 4 × 4 means. By default the mean of every last map.
+            `{"stage3": 4}` every map of `stage3` gives 4 × 4 means. By default the mean of every last map, or a
+            vector's numbers themselves.
         maximum: Also take the maximum of every map.
         mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
         penalties: To choose from, times the number of clips; of standardised descriptors.
@@ -62,7 +63,8 @@ class Ridge(TraitRegressor):
         self.automatic_optimization = False
         self.penalties, self.folds = [*penalties], folds
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
-        stages = stages or {[*dict(layers.named_children())][-1]: 1}
+        vector = self.modality == "vector" and input_shape[1] == 1
+        stages = stages or {[*dict(layers.named_children())][-1]: input_shape[2] if vector else 1}
         staged = Stages(layers, stages)
         cells = [stages[name] for name in staged.stages]
         pool = Descriptors(staged.channels(input_shape[1:]), cells, maximum)

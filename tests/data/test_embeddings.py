@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from pytorch_lightning import Trainer
+from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.preprocessing import StandardScaler
 
 import personality
 from personality.corpus import TableCorpus
 from personality.data import Embeddings
-from personality.models import DAN, CamCNN, Linear, RegularCNN
+from personality.models import DAN, CamCNN, Linear, RegularCNN, Ridge
 from personality.traits import TRAITS
 
 CLIPS = [f"p{person:02d}_take{take}.mp4" for person in range(12) for take in range(2)]
@@ -198,19 +199,6 @@ def test_sequences_are_standardised_over_the_clips_and_their_time(opened, sequen
     np.testing.assert_allclose(inputs.std((0, 1, 3), correction=0), 1, atol=1e-5)
 
 
-def test_products_are_those_of_standardised_numbers_standardised_again(opened, vectors, tmp_path):
-    data = opened(csv(vectors, tmp_path / "sound.csv"), products=True)
-    expected = ["pitch²", "pitch × pauses", "pitch × loudness", "pauses²", "pauses × loudness", "loudness²"]
-    assert data.coordinates("test", 0, 0).axes[0].names == (*NUMBERS, *expected)
-    train, test = ([CLIPS.index(clip) for clip in data.clips(split).index] for split in ("train", "test"))
-    scaled = StandardScaler().fit(vectors[train].astype(np.float64)).transform(vectors)
-    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    products = np.concatenate([scaled, np.stack([scaled[:, a] * scaled[:, b] for a, b in pairs], axis=1)], axis=1)
-    inputs = data.normalise(data.fetch("test", range(len(test)))).inputs[:, 0, 0]
-    np.testing.assert_allclose(inputs, StandardScaler().fit(products[train]).transform(products[test]), atol=2e-4)
-    np.testing.assert_allclose(data.crop(data.fetch("test", [0])).inputs[0, 0, 0, :3], vectors[test[0]], rtol=1e-6)
-
-
 @pytest.mark.parametrize("normalise", ["training", "none"])
 def test_deletion_leaves_the_mean_of_the_training_clips(opened, vectors, tmp_path, normalise):
     data = opened(csv(vectors, tmp_path / "sound.csv"), normalise=normalise)
@@ -230,7 +218,7 @@ def fit(model, data, folder):
 
 def test_a_checkpoint_scores_alike_without_learning_again(table, vectors, tmp_path):
     file = csv(vectors, tmp_path / "sound.csv")
-    data = Embeddings(table(), file, cache=str(tmp_path / "cache"), products=True)
+    data = Embeddings(table(), file, cache=str(tmp_path / "cache"))
     model = Linear(data.input_shape, modality="vector", sigmoid=False)
     trainer = fit(model, data, tmp_path)
     (expected,) = trainer.validate(model, data, verbose=False)
@@ -248,6 +236,18 @@ def test_a_checkpoint_scores_alike_without_learning_again(table, vectors, tmp_pa
     loaded, again = personality.load(tmp_path / "last.ckpt")
     (found,) = trainer.validate(loaded, again, verbose=False)
     assert found == pytest.approx(expected)
+
+
+def test_ridge_regression_of_numbers_is_that_of_scikit_learn(table, vectors, tmp_path):
+    data = Embeddings(table(), csv(vectors, tmp_path / "sound.csv"), cache=str(tmp_path / "cache"))
+    model = Ridge(data.input_shape, modality="vector", penalties=[0.1], folds=2)
+    fit(model, data, tmp_path)
+    train, test = ([CLIPS.index(clip) for clip in data.clips(split).index] for split in ("train", "test"))
+    scaler = StandardScaler().fit(vectors[train].astype(np.float64))
+    labels = data.clips("train")[[*TRAITS]].to_numpy()
+    expected = SklearnRidge(alpha=0.1 * len(train)).fit(scaler.transform(vectors[train]), labels)
+    scores = model.score(data.normalise(data.fetch("test", range(len(test))))).clips.detach()
+    np.testing.assert_allclose(scores, expected.predict(scaler.transform(vectors[test])), atol=1e-5)
 
 
 def test_a_checkpoint_of_other_numbers_is_refused(table, vectors, tmp_path):
@@ -368,7 +368,6 @@ def test_a_bad_file_is_one_sentence_with_its_name(table, vectors, tmp_path, name
     [
         ({"normalise": "clip"}, r"Got normalise 'clip' for embeddings.*add data\.normalise=training"),
         ({"normalise": "patches"}, r"Got normalise 'patches': expected one of training, none"),
-        ({"products": True, "normalise": "none"}, r"products of 3 numbers with normalise 'none'"),
         ({"frames": 0}, r"Got frames 0: expected a number above 0"),
         ({"rate": -2}, r"Got rate -2"),
         ({"files": []}, r"expected at least one file"),

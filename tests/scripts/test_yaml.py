@@ -119,6 +119,9 @@ def test_an_experiment_composes_and_builds(experiment, size, tmp_path):
     overrides = [f"experiment=[{experiment}{size}]", "model.width=0.02", f"corpus.root={tmp_path}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides)
+    if OmegaConf.is_missing(config.data, "files"):
+        config.data.files = str(tmp_path / "numbers.csv")
+        (tmp_path / "numbers.csv").write_text("clip,pitch,loudness\na.mp4,200,-20\n")
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
     shape = {"input_shape": data.input_shape, "modality": data.modality, "targets": data.targets}
     model = instantiate(config.model, **shape, _convert_="all")
