@@ -33,7 +33,7 @@ class Ridge(TraitRegressor):
             `{"stage3": 4}` every map of `stage3` gives 4 × 4 means. By default the mean of every last map, or a
             vector's numbers themselves.
         maximum: Also take the maximum of every map.
-        mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
+        symmetric: Give cells that mirror each other one mean instead of two: a face and its mirror image look alike.
         penalties: To choose from, times the number of clips; of standardised descriptors.
         folds: Of the training clips, to choose the penalty.
         freeze_backbone: End with the solution.
@@ -47,8 +47,8 @@ class Ridge(TraitRegressor):
         backbone: str | None = None,
         stages: Mapping[str, int] | None = None,
         maximum: bool = False,
-        mirror: bool = False,
-        penalties: Sequence[float] = (0.1, 0.3, 1.0, 3.0),
+        symmetric: bool = False,
+        penalties: Sequence[float] = (0.1, 0.3, 1.0, 2.0, 5.0),
         folds: int = 5,
         freeze_backbone: bool = True,
         **training: Any,
@@ -58,8 +58,8 @@ class Ridge(TraitRegressor):
             raise ValueError(
                 f"Got penalties {[*penalties]} and {folds} folds: expected numbers above 0, and 2 or more."
             )
-        if mirror and self.modality != "image":
-            raise ValueError(f"Got mirror for inputs of {self.modality}: expected images; leave model.mirror unset.")
+        if symmetric and self.modality != "image":
+            raise ValueError(f"Got symmetric for {self.modality}: expected images; leave model.symmetric unset.")
         self.automatic_optimization = False
         self.penalties, self.folds = [*penalties], folds
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
@@ -67,8 +67,7 @@ class Ridge(TraitRegressor):
         stages = stages or {[*dict(layers.named_children())][-1]: input_shape[2] if vector else 1}
         staged = Stages(layers, stages)
         cells = [stages[name] for name in staged.stages]
-        pool = Descriptors(staged.channels(input_shape[1:]), cells, maximum)
-        self.assemble(Mirrored(staged) if mirror else staged, pool)
+        self.assemble(staged, Descriptors(staged.channels(input_shape[1:]), cells, maximum, symmetric))
 
     @property
     def linear(self) -> nn.Linear:
@@ -170,32 +169,23 @@ class Descriptors(nn.Module):
         channels: Of each stage; the maps of all stages lie one behind the other.
         cells: Of each stage, along every dimension.
         maximum: Whether to take the maximum of every map.
+        symmetric: Whether cells that mirror each other along the last dimension have one mean.
     """
 
-    def __init__(self, channels: Sequence[int], cells: Sequence[int], maximum: bool) -> None:
+    def __init__(self, channels: Sequence[int], cells: Sequence[int], maximum: bool, symmetric: bool) -> None:
         super().__init__()
-        self.channels, self.cells, self.maximum = [*channels], [*cells], maximum
+        self.channels, self.cells, self.maximum, self.symmetric = [*channels], [*cells], maximum, symmetric
 
     def extra_repr(self) -> str:
         """Name what is computed."""
-        return f"cells={self.cells}, maximum={self.maximum}"
+        return f"cells={self.cells}, maximum={self.maximum}, symmetric={self.symmetric}"
 
     def forward(self, maps: Tensor) -> Tensor:
         """Describe the maps."""
         found = [maps.flatten(2).amax(2)] if self.maximum else []
         for stage, cells in zip(maps.split(self.channels, dim=1), self.cells, strict=True):
-            found.append(resample(stage, [cells] * (maps.ndim - 2)).flatten(1))
+            means = resample(stage, [cells] * (maps.ndim - 2))
+            if self.symmetric:
+                means = ((means + means.flip(-1)) / 2)[..., : (cells + 1) // 2]
+            found.append(means.flatten(1))
         return torch.cat(found, dim=1)
-
-
-class Mirrored(nn.Module):
-    """The mean of an image's maps and of its mirror image's, mirrored back: what a network sees on either side."""
-
-    def __init__(self, layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the maps, `(N, channels, height, width)`."""
-        maps: Tensor = self.layers(inputs)
-        return (maps + self.layers(inputs.flip(3)).flip(3)) / 2

@@ -74,7 +74,7 @@ def test_a_clip_without_a_label_is_left_out_of_the_solution(corpus, loading, tmp
     [
         ({"penalties": []}, r"penalties \[\] and 2 folds"),
         ({"penalties": [0.0]}, r"penalties \[0.0\]"),
-        ({"mirror": True}, "mirror for inputs of audio: expected images"),
+        ({"symmetric": True}, "symmetric for audio: expected images"),
     ],
 )
 def test_settings_without_a_solution_are_refused(settings, message):
@@ -87,6 +87,36 @@ def test_fewer_groups_than_folds_are_refused(corpus, loading, tmp_path):
     data.tables["train"] = data.clips("train").assign(group="one")
     with pytest.raises(ValueError, match=r"Got 1 groups of training clips for 2 folds: expected at least as many"):
         Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(ridge(data), data)
+
+
+def test_a_symmetric_model_scores_a_mirrored_map_alike():
+    pool = Ridge((1, 3, 150, 150), modality="image", backbone="dlib_face", stages={"stage2": 4, "stage4": 3},
+                 maximum=True, symmetric=True).head.pool  # fmt: skip
+    maps = torch.rand(2, sum(pool.channels), 12, 12)
+    torch.testing.assert_close(pool(maps), pool(maps.flip(3)))
+    assert pool(maps).shape[1] == sum(pool.channels) + 64 * 4 * 2 + 256 * 3 * 2
+
+
+def test_fine_tuning_starts_from_the_solution(corpus, loading, tmp_path):
+    class Weights(Callback):
+        def on_train_epoch_end(self, trainer, model):
+            found.append({name: tensor.detach().clone() for name, tensor in model.named_parameters()})
+
+    found = []
+    data = spectrograms(corpus, loading, tmp_path)
+    model = ridge(data, freeze_backbone=False, lr=1e-4, backbone_lr=1e-5)
+    before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+    Trainer(max_epochs=3, callbacks=[Weights()], enable_checkpointing=False, **QUIET).fit(model, data)
+    solution, *later = found
+    assert len(later) == 2
+    assert all(torch.equal(solution[name], before[name]) for name in before if name.startswith("backbone"))
+    torch.manual_seed(0)
+    frozen = ridge(spectrograms(corpus, loading, tmp_path))
+    Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(frozen, spectrograms(corpus, loading, tmp_path))
+    torch.testing.assert_close(solution["head.linear.weight"], frozen.head[1].weight.detach(), atol=1e-4, rtol=1e-3)
+    for name, tensor in later[-1].items():
+        assert not torch.equal(tensor, solution[name])
+        assert (tensor - solution[name]).abs().max() < 1e-3
 
 
 class Seen(Callback):

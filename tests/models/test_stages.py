@@ -48,7 +48,12 @@ def test_an_unknown_stage_is_refused_with_all_names():
         lambda: CamCNN(SHAPE, modality="image", backbone="dlib_face", stages=["stage2", "stage3", "stage5"]),
         lambda: CamCNN((4, 1, 96, 64), stages=["pool2", "conv4_2"], width=0.1),
         lambda: Ridge(
-            SHAPE, modality="image", backbone="dlib_face", stages={"stage2": 4, "stage4": 1}, maximum=True, mirror=True
+            SHAPE,
+            modality="image",
+            backbone="dlib_face",
+            stages={"stage2": 4, "stage4": 1},
+            maximum=True,
+            symmetric=True,
         ),
         lambda: Ridge((1, 1, 4000), stages={"pool2": 2}, backbone="spectrum_relu", width=0.1),
         lambda: Ridge((4, 1, 96, 64), width=0.1),

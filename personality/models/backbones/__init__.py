@@ -114,7 +114,8 @@ def require_positions(input_shape: Sequence[int], modality: Modality) -> None:
     if modality == "vector" and input_shape[1] == 1:
         raise ValueError(
             f"Got a vector of {input_shape[2]} numbers a clip for a model that averages over positions, which would "
-            "mix these numbers. Expected a sequence (time, numbers) a clip; choose model=linear, model=ridge or model=regular_cnn."
+            "mix these numbers. Expected a sequence (time, numbers) a clip; choose model=linear, model=ridge or "
+            "model=regular_cnn."
         )
 
 
