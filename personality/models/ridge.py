@@ -29,11 +29,11 @@ class Ridge(TraitRegressor):
     Args:
         input_shape: `(segments, channels, *space)` of the data.
         backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
-        stages: Layers of the backbone, and into how many cells along each dimension their maps are averaged: with
-            `{"stage3": 4}` every map of `stage3` gives 4 × 4 means. By default the mean of every last map, or a
-            vector's numbers themselves.
+        stages: Layers of the backbone, and into how many cells their maps are averaged, along each dimension or along
+            all: with `{"stage2": [8, 1], "stage4": 1}` every map of `stage2` gives the means of 8 rows, every map of
+            `stage4` its mean. By default the mean of every last map, or a vector's numbers themselves.
         maximum: Also take the maximum of every map.
-        symmetric: Give cells that mirror each other one mean instead of two: a face and its mirror image look alike.
+        mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
         penalties: To choose from, times the number of clips; of standardised descriptors.
         folds: Of the training clips, to choose the penalty.
         freeze_backbone: End with the solution.
@@ -45,9 +45,9 @@ class Ridge(TraitRegressor):
         input_shape: Sequence[int],
         *,
         backbone: str | None = None,
-        stages: Mapping[str, int] | None = None,
+        stages: Mapping[str, int | Sequence[int]] | None = None,
         maximum: bool = False,
-        symmetric: bool = False,
+        mirror: bool = False,
         penalties: Sequence[float] = (0.1, 0.3, 1.0, 2.0, 5.0),
         folds: int = 5,
         freeze_backbone: bool = True,
@@ -58,16 +58,23 @@ class Ridge(TraitRegressor):
             raise ValueError(
                 f"Got penalties {[*penalties]} and {folds} folds: expected numbers above 0, and 2 or more."
             )
-        if symmetric and self.modality != "image":
-            raise ValueError(f"Got symmetric for {self.modality}: expected images; leave model.symmetric unset.")
+        if mirror and self.modality != "image":
+            raise ValueError(f"Got mirror for inputs of {self.modality}: expected images; leave model.mirror unset.")
         self.automatic_optimization = False
         self.penalties, self.folds = [*penalties], folds
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         vector = self.modality == "vector" and input_shape[1] == 1
         stages = stages or {[*dict(layers.named_children())][-1]: input_shape[2] if vector else 1}
         staged = Stages(layers, stages)
-        cells = [stages[name] for name in staged.stages]
-        self.assemble(staged, Descriptors(staged.channels(input_shape[1:]), cells, maximum, symmetric))
+        dimensions = len(input_shape) - 2
+        cells = [[each] * dimensions if isinstance(each := stages[name], int) else [*each] for name in staged.stages]
+        if wrong := [each for each in cells if len(each) != dimensions or min(each) < 1]:
+            raise ValueError(
+                f"Got the cells {wrong[0]} for maps of {dimensions} dimensions: expected a number above 0 for each; "
+                "correct model.stages."
+            )
+        pool = Descriptors(staged.channels(input_shape[1:]), cells, maximum)
+        self.assemble(Mirrored(staged) if mirror else staged, pool)
 
     @property
     def linear(self) -> nn.Linear:
@@ -167,25 +174,34 @@ class Descriptors(nn.Module):
 
     Args:
         channels: Of each stage; the maps of all stages lie one behind the other.
-        cells: Of each stage, along every dimension.
+        cells: Of each stage, along each dimension.
         maximum: Whether to take the maximum of every map.
-        symmetric: Whether cells that mirror each other along the last dimension have one mean.
     """
 
-    def __init__(self, channels: Sequence[int], cells: Sequence[int], maximum: bool, symmetric: bool) -> None:
+    def __init__(self, channels: Sequence[int], cells: Sequence[Sequence[int]], maximum: bool) -> None:
         super().__init__()
-        self.channels, self.cells, self.maximum, self.symmetric = [*channels], [*cells], maximum, symmetric
+        self.channels, self.cells, self.maximum = [*channels], [*cells], maximum
 
     def extra_repr(self) -> str:
         """Name what is computed."""
-        return f"cells={self.cells}, maximum={self.maximum}, symmetric={self.symmetric}"
+        return f"cells={self.cells}, maximum={self.maximum}"
 
     def forward(self, maps: Tensor) -> Tensor:
         """Describe the maps."""
         found = [maps.flatten(2).amax(2)] if self.maximum else []
         for stage, cells in zip(maps.split(self.channels, dim=1), self.cells, strict=True):
-            means = resample(stage, [cells] * (maps.ndim - 2))
-            if self.symmetric:
-                means = ((means + means.flip(-1)) / 2)[..., : (cells + 1) // 2]
-            found.append(means.flatten(1))
+            found.append(resample(stage, cells).flatten(1))
         return torch.cat(found, dim=1)
+
+
+class Mirrored(nn.Module):
+    """The mean of an image's maps and of its mirror image's, mirrored back: what a network sees on either side."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the maps, `(N, channels, height, width)`."""
+        maps: Tensor = self.layers(inputs)
+        return (maps + self.layers(inputs.flip(3)).flip(3)) / 2

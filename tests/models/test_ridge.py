@@ -74,7 +74,10 @@ def test_a_clip_without_a_label_is_left_out_of_the_solution(corpus, loading, tmp
     [
         ({"penalties": []}, r"penalties \[\] and 2 folds"),
         ({"penalties": [0.0]}, r"penalties \[0.0\]"),
-        ({"symmetric": True}, "symmetric for audio: expected images"),
+        ({"mirror": True}, "mirror for inputs of audio: expected images"),
+        ({"stages": {"pool2": [2, 2, 2]}}, r"Got the cells \[2, 2, 2\] for maps of 2 dimensions"),
+        ({"stages": {"pool2": 0}}, r"Got the cells \[0, 0\] for maps"),
+        ({"stages": {"pool9": 1}}, r"Got the stages pool9: expected layers of the backbone"),
     ],
 )
 def test_settings_without_a_solution_are_refused(settings, message):
@@ -89,12 +92,13 @@ def test_fewer_groups_than_folds_are_refused(corpus, loading, tmp_path):
         Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(ridge(data), data)
 
 
-def test_a_symmetric_model_scores_a_mirrored_map_alike():
-    pool = Ridge((1, 3, 150, 150), modality="image", backbone="dlib_face", stages={"stage2": 4, "stage4": 3},
-                 maximum=True, symmetric=True).head.pool  # fmt: skip
-    maps = torch.rand(2, sum(pool.channels), 12, 12)
-    torch.testing.assert_close(pool(maps), pool(maps.flip(3)))
-    assert pool(maps).shape[1] == sum(pool.channels) + 64 * 4 * 2 + 256 * 3 * 2
+def test_rows_know_no_left_and_right_and_a_mirrored_pass_no_sides_at_all():
+    shape, stages = (1, 3, 150, 150), {"stage4": [2, 1], "stage5": 1}
+    model = Ridge(shape, modality="image", backbone="dlib_face", stages=stages, mirror=True).eval()
+    maps, images = torch.rand(2, 512, 3, 3), torch.rand(2, 3, 150, 150) * 255
+    torch.testing.assert_close(model.head.pool(maps), model.head.pool(maps.flip(3)))
+    assert model.head.pool(maps).shape == (2, 256 * 2 + 256)
+    torch.testing.assert_close(model(images), model(images.flip(3)))
 
 
 def test_fine_tuning_starts_from_the_solution(corpus, loading, tmp_path):

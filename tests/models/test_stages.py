@@ -53,7 +53,7 @@ def test_an_unknown_stage_is_refused_with_all_names():
             backbone="dlib_face",
             stages={"stage2": 4, "stage4": 1},
             maximum=True,
-            symmetric=True,
+            mirror=True,
         ),
         lambda: Ridge((1, 1, 4000), stages={"pool2": 2}, backbone="spectrum_relu", width=0.1),
         lambda: Ridge((4, 1, 96, 64), width=0.1),
