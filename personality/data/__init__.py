@@ -8,6 +8,7 @@ from personality.data.face_frames import FaceFrames
 from personality.data.log_filterbank import LogFilterbank
 from personality.data.raw_wav_fft import RawWavFFT
 from personality.data.summary_spectrogram import SummarySpectrogram
+from personality.data.waveform import Waveform
 
 __all__ = [
     "ClipDataset",
@@ -18,4 +19,5 @@ __all__ = [
     "RawWavFFT",
     "SummarySpectrogram",
     "TraitDataModule",
+    "Waveform",
 ]

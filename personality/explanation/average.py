@@ -34,9 +34,9 @@ class Average(NamedTuple):
 def save_average_attribution(folder: Path, explainer: Explainer, high: pd.DataFrame, low: pd.DataFrame) -> None:
     """Average the attribution for each trait over its high-scoring and its low-scoring clips, and draw both.
 
-    Sound is averaged over time; faces are averaged at each position of the crop, embeddings number by number or at each
-    position in time. A clip counts as the mean of its
-    explained segments. The bands are 95 % intervals over clips. `folder` then holds `average_<trait>.png`, and
+    Spectrograms are averaged over time. Faces are averaged at each position of the crop, waveforms and sequences at
+    each position in time, vectors number by number. A clip counts as the mean of its explained segments. The bands are
+    95 % intervals over clips. `folder` then holds `average_<trait>.png`, and
     `average.npz` with `maps` and `errors` `(2, targets, *averaged)`, high before low, `inputs` `(2, targets, channels,
     *averaged)`, `cues` as `maps`, and `hertz`.
 
@@ -104,8 +104,8 @@ def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict
 
 
 def _average_time(values: np.ndarray, axes: Sequence[Axis], modality: Modality) -> np.ndarray:
-    """Average sound `(n, *space)` over all axes but frequency: `(n, frequencies)`. Return images as they are."""
-    if modality != "audio":
+    """Average sound `(n, *space)` over all axes but frequency: `(n, frequencies)`. Return all else as it is."""
+    if modality != "audio" or all(axis.name != "frequency" for axis in axes):
         return values
     first = values.ndim - len(axes)
     average: np.ndarray = values.mean(

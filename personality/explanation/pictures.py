@@ -20,7 +20,7 @@ COLOURS = "RdBu_r"
 PEAK = 0.8
 """The original's view shows the positions at or above this share of a map's range."""
 MAX_POINTS = 1500
-"""How many points of a long spectrum are drawn: more than a picture has pixels."""
+"""How many points of a long spectrum or waveform are drawn: more than a picture has pixels."""
 
 UNITS = {"frequency": "Hz", "time": "seconds", "frame": "frames"}
 
@@ -44,9 +44,9 @@ class Heatmap(NamedTuple):
     """`(2, moments)`: the lowest and highest values of the sound over the segment, for inputs without a time axis."""
 
     @property
-    def is_spectrum(self) -> bool:
-        """Whether the input is sound without a time axis."""
-        return self.modality == "audio" and not self.has_time
+    def is_line(self) -> bool:
+        """Whether the input is sound along one axis: a spectrum or a waveform."""
+        return self.modality == "audio" and len(self.coordinates.axes) == 1
 
     @property
     def has_time(self) -> bool:
@@ -193,8 +193,8 @@ def _box(axes: Axes) -> Box:
 
 
 def draw_input(axes: Axes, heatmap: Heatmap) -> None:
-    """Draw a segment in the units of its space: seconds and Hz, Hz alone, or a video frame."""
-    if heatmap.is_spectrum:
+    """Draw a segment in the units of its space: seconds and Hz, one of them, or a video frame."""
+    if heatmap.is_line:
         axes.fill_between(*_envelope(heatmap), color="0.3", linewidth=0.5, zorder=2)
     else:
         axes.imshow(_image(heatmap, heatmap.inputs), cmap="gray_r", **_layout(heatmap))
@@ -210,9 +210,9 @@ def draw_map(axes: Axes, heatmap: Heatmap, limit: float) -> None:
     mask = heatmap.mask
     if mask is None or not mask.any() or mask.all():
         return
-    if heatmap.is_spectrum:
-        hertz, cue = (values[:: _step(values)] for values in (heatmap.coordinates.axes[0].values, mask))
-        axes.fill_between(hertz, 1, where=cue, facecolor="none", edgecolor="black", linewidth=0.7)
+    if heatmap.is_line:
+        positions, cue = (values[:: _step(values)] for values in (heatmap.coordinates.axes[0].values, mask))
+        axes.fill_between(positions, 1, where=cue, facecolor="none", edgecolor="black", linewidth=0.7)
     else:
         image = _image(heatmap, mask[None]).astype(float)
         axes.contour(
@@ -234,7 +234,7 @@ def draw_peak(axes: Axes, heatmap: Heatmap) -> None:
     lowest, highest = heatmap.map.min(), heatmap.map.max()
     hidden = _image(heatmap, heatmap.map[None]) < lowest + PEAK * (highest - lowest)
     layout = _layout(heatmap)
-    if heatmap.is_spectrum:
+    if heatmap.is_line:
         axes.imshow(np.where(hidden, np.nan, 1.0), cmap="jet", vmin=0, vmax=1.1, alpha=0.4, zorder=1, **layout)
         return
     image = _image(heatmap, heatmap.inputs)
@@ -250,7 +250,7 @@ def _image(heatmap: Heatmap, values: np.ndarray) -> np.ndarray:
         return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
     if heatmap.modality == "vector":  # each number on its own scale
         return (values - values.mean(1, keepdims=True)) / (values.std(1, keepdims=True) + 1e-12)
-    return values[:1, :: _step(values[0])] if heatmap.is_spectrum else values[0].T
+    return values[:1, :: _step(values[0])] if heatmap.is_line else values[0].T
 
 
 def _layout(heatmap: Heatmap) -> dict[str, Any]:
@@ -261,8 +261,8 @@ def _layout(heatmap: Heatmap) -> dict[str, Any]:
     if heatmap.modality == "vector":
         half = axes[0].values[0]  # the centre of the first position
         return {"extent": (0.0, axes[0].values[-1] + half, 0, 1), "aspect": "auto", "origin": "lower"}
-    hertz = axes[-1].values
-    extent = (hertz[0], hertz[-1], 0, 1) if heatmap.is_spectrum else (start, end, 0, len(hertz))
+    values = axes[-1].values
+    extent = (values[0], values[-1], 0, 1) if heatmap.is_line else (start, end, 0, len(values))
     return {"extent": extent, "aspect": "auto", "origin": "lower"}
 
 
@@ -274,9 +274,9 @@ def _label_axes(axes: Axes, heatmap: Heatmap) -> None:
         return
     frequency = heatmap.coordinates.axes[-1]
     axes.xaxis.set_major_locator(MaxNLocator(4))  # tick labels are what takes time
-    if heatmap.is_spectrum:
+    if heatmap.is_line:
         axes.set_yticks([])
-        axes.set_xlabel("Hz", fontsize=8)
+        axes.set_xlabel(UNITS[frequency.name], fontsize=8)
     elif heatmap.modality == "vector":
         axes.set_yticks([])
         axes.set_ylabel(f"{len(heatmap.inputs):,} numbers", fontsize=8)
@@ -300,13 +300,13 @@ def _step(values: np.ndarray) -> int:
 
 
 def _envelope(heatmap: Heatmap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thin a long spectrum out: Hz, and the lowest and highest value about each, scaled to [0, 1]."""
-    hertz, values = heatmap.coordinates.axes[0].values, heatmap.inputs[0]
+    """Thin a long line out: positions, and the lowest and highest value about each, scaled to [0, 1]."""
+    positions, values = heatmap.coordinates.axes[0].values, heatmap.inputs[0]
     step = _step(values)
     blocks = values[: len(values) // step * step].reshape(-1, step)
     lowest, highest = blocks.min(1), blocks.max(1)
     base, size = lowest.min(), max(highest.max() - lowest.min(), 1e-12)
-    return hertz[: blocks.size : step], (lowest - base) / size, (highest - base) / size
+    return positions[: blocks.size : step], (lowest - base) / size, (highest - base) / size
 
 
 def save_picture(figure: Figure, path: Path, dpi: int) -> None:

@@ -116,7 +116,10 @@ def test_an_experiment_lists_only_what_differs(experiment):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("size", ["", ",sample"])
 def test_an_experiment_composes_and_builds(experiment, size, tmp_path):
-    overrides = [f"experiment=[{experiment}{size}]", "model.width=0.02", f"corpus.root={tmp_path}"]
+    if experiment == "wavlm" and size:
+        pytest.skip("a published network is never small")
+    small = [] if experiment == "wavlm" else ["model.width=0.02"]
+    overrides = [f"experiment=[{experiment}{size}]", *small, f"corpus.root={tmp_path}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides)
     if OmegaConf.is_missing(config.data, "files"):

@@ -32,7 +32,7 @@ BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
     "spectrum_relu": partial(spectrum, relu=True),
     "identity": identity,
 }
-FAMILIES: dict[str, int] = {"timm": 2}
+FAMILIES: dict[str, int] = {"timm": 2, "torchaudio": 1}
 """The families, which are modules of this package, and the number of dimensions of space of their inputs."""
 DEFAULTS: dict[tuple[Modality, int], str] = {
     ("audio", 1): "spectrum",
