@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from personality.explanation.charts import LOWERS, RAISES, bar_names, draw_bars, largest, with_rest
 from personality.explanation.explainer import BATCH, Explainer
@@ -87,6 +88,8 @@ def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict
     for clip, rows in zip(clips, segments, strict=True):
         of_clip, explained = explained[: len(rows)], explained[len(rows) :]
         axes = data.coordinates(split, int(clip), 0).axes
+        is_waveform = data.modality == "audio" and [axis.name for axis in axes] == ["time"]
+        level = np.abs if is_waveform else np.asarray  # waves of several clips would cancel each other
         cues = [np.mean(explainer.cue_masks(trait, rows), axis=0) for trait in data.targets]
         means.append(
             (
@@ -94,7 +97,7 @@ def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict
                 {
                     "maps": _average_time(np.mean([each.maps for each in of_clip], axis=0), axes, data.modality),
                     "inputs": _average_time(
-                        np.mean([each.inputs for each in of_clip], axis=0, dtype=float), axes, data.modality
+                        np.mean([level(each.inputs) for each in of_clip], axis=0, dtype=float), axes, data.modality
                     )[None],
                     "cues": _average_time(np.stack(cues), axes, data.modality),
                 },
@@ -201,8 +204,9 @@ def _mark_frequencies(axes: Axes, frequency: Axis, size: int, mask: np.ndarray |
         ticks, labels = frequency_ticks(frequency)
         axes.set_xticks(np.clip((ticks + 0.5) / size - 0.5, bands[0], bands[-1]), labels)
     else:
-        ticks = np.unique(np.linspace(0, len(bands) - 1, 6).astype(int))
-        axes.set_xticks(ticks, [f"{value:.3g}" for value in _blocks(frequency.values, size)[ticks]])
+        values = _blocks(frequency.values, size)
+        round_ones = [tick for tick in MaxNLocator(6).tick_values(0, values[-1]) if values[0] <= tick <= values[-1]]
+        axes.set_xticks(np.interp(round_ones, values, bands), [f"{tick:g}" for tick in round_ones])
     axes.set_xlabel(UNITS[frequency.name], fontsize=8)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)

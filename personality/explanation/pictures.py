@@ -301,7 +301,7 @@ def _step(values: np.ndarray) -> int:
 
 def _envelope(heatmap: Heatmap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thin a long line out: positions, and the lowest and highest value about each, scaled to [0, 1]."""
-    positions, values = heatmap.coordinates.axes[0].values, heatmap.inputs[0]
+    positions, values = heatmap.coordinates.axes[0].values, heatmap.inputs[0].astype(float)
     step = _step(values)
     blocks = values[: len(values) // step * step].reshape(-1, step)
     lowest, highest = blocks.min(1), blocks.max(1)
