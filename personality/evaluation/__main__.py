@@ -9,7 +9,7 @@ import pandas as pd
 
 from personality.evaluation.calibration import calibration, rescale
 from personality.evaluation.fairness import fairness, read_groups
-from personality.evaluation.fusion import fuse, learn_weights
+from personality.evaluation.fusion import fuse, fuse_folds, learn_weights
 from personality.evaluation.predictions import (
     Scale,
     is_evaluable,
@@ -18,7 +18,7 @@ from personality.evaluation.predictions import (
     scored_targets,
     write_predictions,
 )
-from personality.evaluation.results import compare, evaluate
+from personality.evaluation.results import compare, evaluate, evaluate_folds
 from personality.evaluation.text import calibration_text, fairness_text, remarks, results_text
 
 MANUAL = """
@@ -27,6 +27,7 @@ python -m personality.evaluation A.csv --groups people.csv  also by gender, ethn
 python -m personality.evaluation compare A.csv B.csv        the paired difference of two models
 python -m personality.evaluation plot A.csv B.csv -o C.png  scores against labels, and metrics with intervals
 python -m personality.evaluation fuse A.csv B.csv -o C.csv  average several models, or learn their weights (--learn)
+python -m personality.evaluation fuse RUN_A RUN_B -o C.csv  the same for runs with folds; each fold has its weights
 python -m personality.evaluation calibrate A.csv --validation V.csv -o C.csv
                                                             rescale scores to fit the labels of validation clips
 
@@ -158,6 +159,11 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _fuse(options: argparse.Namespace) -> None:
+    if all((path / "fold_0").is_dir() for path in options.predictions):
+        folds = fuse_folds(options.predictions)
+        print(results_text(evaluate_folds(folds, scale=_scale(options))))
+        _write_predictions(options.output, pd.concat([predictions for predictions, _ in folds]).sort_index())
+        return
     weights = None
     if options.learn:
         if len(options.learn) != len(options.predictions):
@@ -168,7 +174,11 @@ def _fuse(options: argparse.Namespace) -> None:
         given = options.validation_labels, _scale(options), "--validation-labels"
         validation = [_read_labelled(path, *given) for path in options.learn]
         learnt = learn_weights(validation)
-        print("Weights learnt on validation:", learnt.set_axis(options.predictions).round(4).to_string(), sep="\n")
+        print(
+            "Weights learnt on validation:",
+            learnt.set_axis([*options.predictions, "constant"]).round(4).to_string(),
+            sep="\n",
+        )
         weights = learnt.to_numpy()
     tables = [_read(path, options.labels, _scale(options)) for path in options.predictions]
     _write_predictions(options.output, fuse(tables, weights))
