@@ -2,10 +2,10 @@
 
 from personality.evaluation.calibration import calibration, rescale
 from personality.evaluation.fairness import fairness, read_groups
-from personality.evaluation.fusion import fuse, learn_weights
+from personality.evaluation.fusion import fuse, fuse_folds, learn_weights
 from personality.evaluation.metrics import TraitMetrics, compute_metrics
 from personality.evaluation.predictions import read_predictions, read_trait_labels, write_predictions
-from personality.evaluation.results import compare, evaluate
+from personality.evaluation.results import compare, evaluate, evaluate_folds
 
 __all__ = [
     "TraitMetrics",
@@ -13,8 +13,10 @@ __all__ = [
     "compare",
     "compute_metrics",
     "evaluate",
+    "evaluate_folds",
     "fairness",
     "fuse",
+    "fuse_folds",
     "learn_weights",
     "read_groups",
     "read_predictions",

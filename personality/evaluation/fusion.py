@@ -28,8 +28,8 @@ def fuse(models: Sequence[pd.DataFrame], weights: np.ndarray | None = None) -> p
     if weights.shape != (len(models) + 1, len(targets)):
         raise ValueError(
             f"Got weights of shape {weights.shape} for {len(models)} models and {len(targets)} targets. Expected one "
-            "for each model and target, and a constant; learn them on validation predictions of the same models, in the "
-            "same order."
+            "for each model and target, and a constant; learn them on validation predictions of the same models, in "
+            "the same order."
         )
     weighted = [table[targets].reindex(clips) * weight for table, weight in zip(models, weights[:-1], strict=True)]
     scores = sum(weighted[1:], start=weighted[0]) + weights[-1]
