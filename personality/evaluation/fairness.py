@@ -1,6 +1,7 @@
 """Fairness: the metrics of each gender, ethnicity and age group, and the largest gap between groups."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +67,27 @@ def fairness(
         predictions: Scores and labels.
         groups: From `read_groups`. Clips without a group are left out.
         train: Labels of the training clips; without them skill is undefined.
+        scale: See `fairness_of_folds`.
+        resamples: See `fairness_of_folds`.
+
+    Returns:
+        See `fairness_of_folds`.
+    """
+    return fairness_of_folds([(predictions, train)], groups, scale=scale, resamples=resamples)
+
+
+def fairness_of_folds(
+    folds: Sequence[tuple[pd.DataFrame, pd.DataFrame | None]],
+    groups: pd.DataFrame,
+    *,
+    scale: Scale = UNIT,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compute `fairness` of out-of-fold predictions: skill is that beside the mean of each fold's training labels.
+
+    Args:
+        folds: The predictions and the training labels of each fold.
+        groups: From `read_groups`. Clips without a group are left out.
         scale: The lowest and the highest label there can be. Accuracy, MSE and bias are those on a scale of length 1.
         resamples: Number of resamples of the bootstrap.
 
@@ -75,6 +97,7 @@ def fairness(
         high. The interval of the largest gap does not account for its selection: with many groups, some gap is large
         by chance.
     """
+    predictions = pd.concat([scored for scored, _ in folds])
     labels = labels_of(predictions)[is_evaluable(predictions)]
     sources = groups_of(predictions)[labels.index]
     keys = labels.index if groups.index.name == "clip" else pd.Index(sources)
@@ -84,8 +107,12 @@ def fairness(
             f"The table of groups has none of the {len(labels):,} evaluated clips: it names {groups.index[0]}, the "
             f"predictions {labels.index[0]}. Expected the same names; give the table of the same split."
         )
-    mean = None if train is None else rescaled(train.reindex(columns=labels.columns), scale)
-    sums = predictor_sums([rescaled(predictions[[*labels]], scale)], rescaled(labels, scale), mean)
+    parts = []
+    for scored, train in folds:
+        mean = None if train is None else rescaled(train.reindex(columns=labels.columns), scale)
+        of_fold = labels.loc[labels.index.intersection(scored.index, sort=False)]
+        parts.append(predictor_sums([rescaled(scored[[*labels]], scale)], rescaled(of_fold, scale), mean))
+    sums = torch.cat(parts)
     tables = [
         _by_group(sums, of_clips[attribute], sources, labels.columns.tolist(), resamples)
         for attribute in groups

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personality.evaluation.fairness import as_groups, fairness
+from personality.evaluation.fairness import as_groups, fairness_of_folds
 from personality.evaluation.plots import draw_results
 from personality.evaluation.predictions import UNIT, Scale, groups_of
 from personality.evaluation.results import evaluate_folds
@@ -32,7 +32,6 @@ def write_results(
         people: `Corpus.people`.
     """
     predictions = pd.concat([scored for scored, _ in folds]).sort_index()
-    groups = pd.concat([groups_of(scored) for scored, _ in folds])
     train = folds[0][1] if len(folds) == 1 else None
     results = evaluate_folds(folds, scale=scale)
     results.to_csv(folder / f"results_{split}.csv", index=False, float_format="%.7g")
@@ -45,7 +44,8 @@ def write_results(
     draw_results(folder / f"results_{split}.png", {name: predictions}, train, scale, {name: results})
     log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
     if people is not None and people.notna().any(axis=None):
-        by_group = fairness(predictions.assign(group=groups), as_groups(people), train, scale=scale)
+        grouped = [(scored.assign(group=groups_of(scored)), labels) for scored, labels in folds]
+        by_group = fairness_of_folds(grouped, as_groups(people), scale=scale)
         by_group.to_csv(folder / f"fairness_{split}.csv", index=False, float_format="%.7g")
         text = fairness_text(by_group)
         (folder / f"fairness_{split}.txt").write_text(text + "\n", encoding="utf-8")

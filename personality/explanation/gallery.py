@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from personality.explanation import cam
 from personality.explanation.explainer import Explained, Explainer
 from personality.explanation.grounding import energy_pointing_game
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
+from personality.explanation.protocols import Data
 from personality.explanation.summary import summary, summary_text
 from personality.traits import Coordinates, source_id
 
@@ -78,8 +80,7 @@ def _save_trait(
     limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
     index = pd.DataFrame(entries)
     panels = draw_heatmaps([folder / picture for picture in index["picture"]], heatmaps, limit)
-    title = f"{trait}: attribution in the {len(heatmaps)} highest {explainer.split} clips"
-    draw_sheet(folder / f"{trait}.png", title, heatmaps, limit)
+    draw_sheet(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
     np.savez_compressed(
         folder / f"{trait}.npz",
         clips=index["clip"].to_numpy(str),
@@ -107,8 +108,6 @@ def _heatmap(
         data.clips(split).index[clip],
         data.clips(split)[trait].iloc[clip],
     )
-    labelled = f"  label {label:.3f}" if np.isfinite(label) else ""
-    title = f"{row['rank']}  {_shorten(name, 40)}\n{_format_time(coordinates)}score {row['score']:.3f}{labelled}"
     entry = {
         "trait": trait,
         "rank": row["rank"],
@@ -124,7 +123,14 @@ def _heatmap(
     }
     waveform = data.waveform(split, clip)
     return entry, Heatmap(
-        title, data.modality, inputs, maps[target], bias[target], coordinates, cues[key].get(trait), waveform
+        _title(entry, coordinates),
+        data.modality,
+        inputs,
+        maps[target],
+        bias[target],
+        coordinates,
+        cues[key].get(trait),
+        waveform,
     )
 
 
@@ -144,6 +150,37 @@ def _energy_pointing_games(
             row |= {name: energy_pointing_game(of[clip, segment].maps[target], mask) for name, of in networks.items()}
         rows.append(row)
     return pd.DataFrame(rows, columns=["trait", "group", *networks])
+
+
+def draw_saved_sheet(folder: Path, data: Data, split: str, trait: str, rows: pd.DataFrame) -> None:
+    """Draw a sheet of heatmaps that are saved already.
+
+    Args:
+        folder: With the arrays `<trait>.npz`; the sheet becomes `<trait>.png`.
+        data: Locates the segments.
+        split: Of the clips.
+        trait: The trait.
+        rows: Of `index.csv`, in the order of the arrays.
+    """
+    heatmaps, clips = [], data.clips(split).index.tolist()
+    with np.load(folder / f"{trait}.npz") as stored:
+        parts = zip(rows.to_dict("records"), stored["inputs"], stored["maps"], stored["bias"], strict=True)
+        for row, inputs, map_, bias in parts:
+            key = clips.index(row["clip"]), int(row["segment"])
+            coordinates, mask = data.coordinates(split, *key), data.cues(split, *key).get(trait)
+            heatmaps.append(Heatmap(_title(row, coordinates), data.modality, inputs, map_, bias, coordinates, mask))
+    limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
+    draw_sheet(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), split), heatmaps, limit)
+
+
+def _title(row: Mapping[Any, Any], coordinates: Coordinates) -> str:
+    labelled = f"  label {row['label']:.3f}" if np.isfinite(row["label"]) else ""
+    shown = _shorten(row["clip"], 40)
+    return f"{row['rank']}  {shown}\n{_format_time(coordinates)}score {row['score']:.3f}{labelled}"
+
+
+def _sheet_title(trait: str, count: int, split: str) -> str:
+    return f"{trait}: attribution in the {count} highest {f'{split} ' if split != 'all' else ''}clips"
 
 
 def _shorten(name: str, size: int) -> str:

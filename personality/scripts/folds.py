@@ -15,6 +15,7 @@ from personality.atomic import atomic_write
 from personality.data import TraitDataModule
 from personality.evaluation.predictions import Scale, write_predictions
 from personality.evaluation.result_files import write_results
+from personality.explanation.gallery import draw_saved_sheet
 from personality.explanation.report import write_report
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def gather(config: DictConfig) -> None:
     folds = [(_read(folder / "predictions_test.csv"), _read(folder / "labels_train.csv")) for folder in runs]
     write_predictions(run / "predictions_all.csv", pd.concat([predictions for predictions, _ in folds]))
     write_results(run, "all", folds, _scale(data), data.people("all"))
-    _gather_heatmaps(run / "heatmaps" / "all", [folder / "heatmaps" / "test" for folder in runs])
+    data.caches["all"] = data.open("all")
+    _gather_heatmaps(run / "heatmaps" / "all", [folder / "heatmaps" / "test" for folder in runs], data)
     write_report(run, data, "all")
 
 
@@ -65,8 +67,8 @@ def _scale(data: TraitDataModule) -> Scale:
     return labels.min(), labels.max()
 
 
-def _gather_heatmaps(target: Path, folders: list[Path]) -> None:
-    """Copy the heatmaps of the highest clips of all folds, as many for each trait as a fold has."""
+def _gather_heatmaps(target: Path, folders: list[Path], data: TraitDataModule) -> None:
+    """Copy the heatmaps of the highest clips of all folds, as many for each trait as a fold has, and draw a sheet."""
     tables = {folder: pd.read_csv(folder / "index.csv") for folder in folders if (folder / "index.csv").exists()}
     if not tables:
         return
@@ -88,4 +90,5 @@ def _gather_heatmaps(target: Path, folders: list[Path]) -> None:
                         arrays.setdefault(name, []).append(stored[name][number])
             stacked: dict[str, Any] = {name: np.stack(each) for name, each in arrays.items()}
             np.savez_compressed(part / f"{trait}.npz", **stacked)
+            draw_saved_sheet(part, data, "all", str(trait), rows)
         index.drop(columns="folder").to_csv(part / "index.csv", index=False)

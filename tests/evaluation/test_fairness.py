@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from personality.evaluation import evaluate, fairness, read_groups
+from personality.evaluation.fairness import fairness_of_folds
+from personality.evaluation.predictions import labels_of
 from personality.evaluation.text import fairness_text
 from personality.traits import TRAITS, source_id
 
@@ -48,6 +50,19 @@ def test_tables_without_a_group_or_with_a_clip_twice(tmp_path):
     path.write_text("clip,gender\na.000.mp4,1\na.000.mp4,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="more than one line for 1 clip"):
         read_groups(path)
+
+
+def test_skill_over_folds_is_beside_the_mean_of_each_fold(predictions, train, groups):
+    folds = [(predictions.iloc[::2], train.iloc[:100]), (predictions.iloc[1::2], train.iloc[100:] + 0.1)]
+    found = fairness_of_folds(folds, groups, resamples=20).query("subset == 'female' and metric == 'skill'")
+    errors, references = [], []
+    for scored, labels in folds:
+        women = scored[(groups.gender == "female").loc[scored.index]]
+        truth = labels_of(women)
+        errors.append((women[SCORES] - truth).abs())
+        references.append((labels[SCORES].mean() - truth).abs())
+    skill = 1 - pd.concat(errors).mean() / pd.concat(references).mean()
+    np.testing.assert_allclose(found.set_index("target").value[SCORES], skill, rtol=1e-6)
 
 
 def test_a_group_has_the_metrics_of_its_clips_alone(predictions, train, groups):

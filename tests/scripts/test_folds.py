@@ -52,4 +52,6 @@ def test_the_whole_is_the_single_runs_put_together(tmp_path):
     index = pd.read_csv(whole / "heatmaps/all/index.csv")
     assert (index.groupby("trait").size() == 2).all()
     assert all((whole / "heatmaps/all" / picture).is_file() for picture in index["picture"])
+    for trait in set(index["trait"]):
+        assert (whole / f"heatmaps/all/{trait}.png").stat().st_size > 10_000
     assert "<html" in (whole / "report.html").read_text()
