@@ -290,9 +290,9 @@ def test_a_file_without_the_stream_is_one_clip_that_fails_with_its_reason(tmp_pa
         read_waveform(source, 16_000) if modality == "audio" else read_frames(source, 1)
 
 
-def test_a_modality_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="Got modality 'video': expected audio or image"):
-        VideoFiles(["talk.mp4"], "video")
+def test_videos_for_a_model_of_numbers_from_files_are_refused():
+    with pytest.raises(ValueError, match=r"Got videos for a model whose input \(vector\) is not computed"):
+        VideoFiles(["talk.mp4"], "vector")
 
 
 def test_what_cannot_be_read_is_one_clip_that_fails_with_its_reason(tmp_path):

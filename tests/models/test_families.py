@@ -21,7 +21,9 @@ def test_a_family_s_networks_have_no_other_width(settings):
 
 @pytest.mark.parametrize("name", ["onnx:resnet18", "timm", "resnet18"])
 def test_an_unknown_backbone_is_refused_with_all_names(name):
-    with pytest.raises(ValueError, match=rf"Got backbone '{name}': expected one of .*dlib_face.* or timm:NAME; "):
+    with pytest.raises(
+        ValueError, match=rf"Got backbone '{name}': expected one of .*dlib_face.*, or timm:NAME or torchaudio:NAME; "
+    ):
         build_backbone((1, 3, 64, 64), "image", name)
 
 
