@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from personality.models.backbones import build_backbone, last_convolution, output_shape, require_positions
+from personality.models.backbones.stages import Stages
 from personality.models.base import TraitRegressor
 
 
@@ -39,6 +40,7 @@ class DAN(TraitRegressor):
         input_shape: `(segments, channels, *space)` of the data.
         backbone: A name of `personality.models.backbones.BACKBONES`; by default the one that fits the input.
         plus: DAN+, which also takes the two descriptors of the second last convolution.
+        stages: Layers of the backbone; the two descriptors of each are taken, instead of those of the last convolution.
         scale: Length of every descriptor; above 1, a network without pretrained weights learns faster.
         dropout: Dropout probability of the descriptors.
         **training: See `TraitRegressor`.
@@ -49,6 +51,7 @@ class DAN(TraitRegressor):
         input_shape: Sequence[int],
         backbone: str | None = None,
         plus: bool = False,
+        stages: Sequence[str] | None = None,
         scale: float = 1.0,
         dropout: float = 0.0,
         **training: Any,
@@ -56,17 +59,35 @@ class DAN(TraitRegressor):
         super().__init__(input_shape, **training)
         require_positions(input_shape, self.modality)
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
+        if plus and stages:
+            raise ValueError(f"Got plus and the stages {', '.join(stages)}: expected one of the two; leave one unset.")
         last = last_convolution(layers)
         pools = (i for i in range(last, len(layers)) if isinstance(layers[i], nn.MaxPool1d | nn.MaxPool2d))
         end = next(pools, len(layers))
         describe = DescriptorPool(scale)
-        if plus:
-            body: nn.Module = LastTwo(layers[:last], layers[last:end])
+        if stages:
+            staged = Stages(layers, stages)
+            body: nn.Module = staged
+            pool: nn.Module = DescribeEach(staged.channels(input_shape[1:]), describe)
+        elif plus:
+            body = LastTwo(layers[:last], layers[last:end])
             (channels, *_) = output_shape(layers[:last], input_shape[1:])
-            pool: nn.Module = DescribeBoth(channels, layers[end:], describe)
+            pool = DescribeBoth(channels, layers[end:], describe)
         else:
             body, pool = layers[:end], nn.Sequential(layers[end:], describe)
         self.assemble(body, nn.Sequential(pool, nn.Dropout(dropout)), nn.Sigmoid())
+
+
+class DescribeEach(nn.Module):
+    """The descriptors of several groups of maps, which lie one behind the other along the channels."""
+
+    def __init__(self, channels: Sequence[int], describe: DescriptorPool) -> None:
+        super().__init__()
+        self.channels, self.describe = [*channels], describe
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Aggregate each group."""
+        return torch.cat([self.describe(group) for group in maps.split(self.channels, dim=1)], dim=1)
 
 
 class LastTwo(nn.Module):

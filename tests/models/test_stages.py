@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from personality.explanation import cam
-from personality.models import CamCNN, Ridge
+from personality.models import DAN, CamCNN, Ridge
 from personality.models.backbones import build_backbone
 from personality.models.backbones.stages import Stages, resample
 
@@ -42,11 +42,27 @@ def test_an_unknown_stage_is_refused_with_all_names():
         CamCNN(SHAPE, modality="image", backbone="dlib_face", stages=["stage9"])
 
 
+def test_every_stage_of_a_dan_has_its_own_descriptors():
+    model = DAN(SHAPE, modality="image", backbone="dlib_face", stages=["stage2", "stage4"], scale=3).eval()
+    inputs = torch.rand(2, *SHAPE[1:]) * 255
+    groups = model.backbone(inputs).split([64, 256], dim=1)
+    expected = [
+        3 * functional.normalize(found.flatten(1), dim=1)
+        for group in groups
+        for found in (group.amax((2, 3)), group.mean((2, 3)))
+    ]
+    torch.testing.assert_close(model.head.pool(model.backbone(inputs)), torch.cat(expected, dim=1))
+    with pytest.raises(ValueError, match=r"Got plus and the stages stage2: expected one of the two"):
+        DAN(SHAPE, modality="image", backbone="dlib_face", stages=["stage2"], plus=True)
+
+
 @pytest.mark.parametrize(
     "model",
     [
         lambda: CamCNN(SHAPE, modality="image", backbone="dlib_face", stages=["stage2", "stage3", "stage5"]),
         lambda: CamCNN((4, 1, 96, 64), stages=["pool2", "conv4_2"], width=0.1),
+        lambda: DAN(SHAPE, modality="image", backbone="dlib_face", stages=["stage2", "stage5"]),
+        lambda: DAN((4, 1, 96, 64), stages=["pool2", "conv4_2"], width=0.1),
         lambda: Ridge(
             SHAPE,
             modality="image",
@@ -65,7 +81,7 @@ def test_bias_and_positions_add_up_to_the_score(model):
     inputs = torch.rand(2, *model.input_shape[1:]) * 255
     for method in (cam.best, cam.hirescam):
         maps, bias, score = method(model, inputs)
-        torch.testing.assert_close(model(inputs), score)
+        torch.testing.assert_close(model(inputs), model.head[2](score))
         torch.testing.assert_close(bias + maps.flatten(2).mean(2), score, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(bias, model.head[1].bias.expand_as(bias), atol=1e-5 * score.abs().max(), rtol=0)
         maps = cam.resize(maps, tuple(inputs.shape[2:]))
