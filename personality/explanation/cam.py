@@ -36,6 +36,9 @@ class Attribution(NamedTuple):
 
 POOLS = nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d
 
+FEW_CELLS = 4
+"""Maps of so many cells along a side, or fewer, are not smoothed."""
+
 Method = Callable[[Model, Tensor], Attribution]
 
 
@@ -204,10 +207,13 @@ def with_baseline(method: Method, baseline: Callable[[Tensor], Tensor]) -> Metho
 def resize(maps: Tensor, space: tuple[int, ...]) -> Tensor:
     """Enlarge maps `(N, targets, *space')` to the input's size, linearly, with the same mean.
 
-    Whole factors keep the mean by themselves. What others add or lose at the edges is spread over all positions.
+    Maps of few cells stay blocks: a smooth hill would pretend to know where in a cell it lies. Whole factors keep the mean by themselves. What others add or lose at the edges is spread over all positions.
     """
-    mode = {1: "linear", 2: "bilinear"}[len(space)]
-    enlarged = functional.interpolate(maps, size=space, mode=mode, align_corners=False)
+    if min(maps.shape[2:]) <= FEW_CELLS:
+        enlarged = functional.interpolate(maps, size=space, mode="nearest-exact")
+    else:
+        mode = {1: "linear", 2: "bilinear"}[len(space)]
+        enlarged = functional.interpolate(maps, size=space, mode=mode, align_corners=False)
     if all(new % old == 0 for new, old in zip(space, maps.shape[2:], strict=True)):
         return enlarged
     lost = maps.flatten(2).mean(2) - enlarged.flatten(2).mean(2)

@@ -221,6 +221,13 @@ def test_enlarging_keeps_the_mean():
     assert torch.allclose(cam.resize(maps, (96, 64)).mean((2, 3)), maps.mean((2, 3)), atol=1e-6)
 
 
+def test_maps_of_few_cells_stay_blocks():
+    maps = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    assert torch.equal(cam.resize(maps, (4, 4))[0, 0, :2], torch.tensor([[1.0, 1.0, 2.0, 2.0]] * 2))
+    smooth = cam.resize(torch.arange(25.0).view(1, 1, 5, 5), (10, 10))
+    assert smooth.unique().numel() > 25
+
+
 @pytest.mark.parametrize(
     ("method", "build", "words"),
     [
