@@ -74,8 +74,13 @@ def hirescam(model: Model, inputs: Tensor, earlier: int = 0) -> Attribution:
 
     Vector norms in the head are held constant, as the normaliser is in the layer norm rule (Ali et al. 2022). So it is
     exact on DAN, too. With the norms differentiated, the maps of a descriptor of length 1 would always sum to 0.
+
+    Where the model knows the maps of the average training clip, $A_c$ is the difference from them: the map shows how
+    this clip differs, and the bias is the score of the average clip.
     """
     activations, score, gradients = _differentiate(model, inputs, earlier, norms=_ConstantNorms())
+    if model.reference is not None and not earlier:
+        activations = activations - model.reference
     maps = torch.einsum("nc...,ntc...->nt...", activations, gradients) * activations[0, 0].numel()
     return _with_bias(maps, score)
 
@@ -207,7 +212,8 @@ def with_baseline(method: Method, baseline: Callable[[Tensor], Tensor]) -> Metho
 def resize(maps: Tensor, space: tuple[int, ...]) -> Tensor:
     """Enlarge maps `(N, targets, *space')` to the input's size, linearly, with the same mean.
 
-    Maps of few cells stay blocks: a smooth hill would pretend to know where in a cell it lies. Whole factors keep the mean by themselves. What others add or lose at the edges is spread over all positions.
+    Maps of few cells stay blocks: a smooth hill would pretend to know where in a cell it lies. Whole factors keep the
+    mean by themselves. What others add or lose at the edges is spread over all positions.
     """
     if min(maps.shape[2:]) <= FEW_CELLS:
         enlarged = functional.interpolate(maps, size=space, mode="nearest-exact")

@@ -24,6 +24,8 @@ class Model(Protocol):
     """`(segments, channels, *space)`."""
     target_scale: Tensor
     """`(2, targets)`: the labels for which the network's output is 0 and 1."""
+    reference: Tensor | None
+    """`(channels, *space')`: the maps to which attributions are relative; none for 0."""
     explained_by: str
     """The name in `cam.METHODS` of the method that suits the model best."""
 

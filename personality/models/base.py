@@ -78,6 +78,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
     target_mean: Tensor
     target_scale: Tensor
     metrics: TraitMetrics
+    reference: Tensor | None
+    """`(channels, *space')`: the maps of the average training clip, to which attributions are relative; none for 0."""
     explained_by = "hirescam"
     """The method of `personality.explanation.cam` that suits this model best."""
 
@@ -115,6 +117,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.weights, self.sha256, self.freeze_backbone, self.seed = weights, sha256, freeze_backbone, seed
         self.input_shape, self.modality, self.targets = tuple(input_shape), modality, list(targets)
         self.save_hyperparameters(self.settings)  # for loggers and `load_from_checkpoint`
+        self.register_buffer("reference", None)
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
         self.register_buffer("target_scale", torch.tensor([[0.0], [1.0]]).repeat(1, len(self.targets)))
 

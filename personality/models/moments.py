@@ -17,6 +17,8 @@ class Solution(NamedTuple):
     """`(targets, descriptors)`."""
     bias: Tensor
     """`(targets,)`."""
+    mean: Tensor
+    """`(descriptors,)`: the mean descriptors of all clips."""
     penalties: Tensor
     """`(targets,)`: the penalty of each target."""
     errors: Tensor
@@ -92,7 +94,8 @@ class Moments:
             weight, bias = found[row]
             weights.append(weight[target])
             biases.append(bias[target])
-        return Solution(torch.stack(weights), torch.stack(biases), choices[chosen], errors)
+        mean = total[0, 1 : 1 + self.descriptors] / total[0, 0]
+        return Solution(torch.stack(weights), torch.stack(biases), mean, choices[chosen], errors)
 
     def _solver(self, sums: Tensor, penalties: Sequence[float]) -> list[Callable[[], tuple[Tensor, Tensor]]]:
         """Return for each penalty a function that computes weights `(targets, descriptors)` and biases."""

@@ -1,5 +1,6 @@
 """Ridge regression on a frozen backbone: the linear head is solved, not trained."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from personality.models.backbones import build_backbone
+from personality.models.backbones import build_backbone, output_shape
 from personality.models.backbones.stages import Stages, resample
 from personality.models.base import TraitRegressor
 from personality.models.moments import Moments
@@ -21,7 +22,7 @@ class Ridge(TraitRegressor):
     The first epoch adds up what the solution needs: one pass, in any number of processes. The penalty of each target is
     chosen by folds of the training clips, each group in one of them. The score of a clip is the mean over its segments,
     so the descriptors of a clip are, too. Standardisation is part of the solution: the head is linear in the maps, and
-    HiResCAM is exact.
+    HiResCAM is exact. Its maps are relative to those of the average training clip, unless there are maxima.
 
     With `freeze_backbone=False` the epochs that follow train the whole network from there, with `lr` and a far smaller
     `backbone_lr`. Otherwise training ends after the first, and loss and optimiser have no effect.
@@ -39,6 +40,8 @@ class Ridge(TraitRegressor):
         freeze_backbone: End with the solution.
         **training: See `TraitRegressor`.
     """
+
+    reference: Tensor
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Ridge(TraitRegressor):
             )
         pool = Descriptors(staged.channels(input_shape[1:]), cells, maximum)
         self.assemble(Mirrored(staged) if mirror else staged, pool)
+        self.reference = torch.zeros(output_shape(self.backbone, input_shape[1:]))
 
     @property
     def linear(self) -> nn.Linear:
@@ -131,6 +135,10 @@ class Ridge(TraitRegressor):
         for parameter, solved in (self.linear.weight, solution.weight), (self.linear.bias, solution.bias):
             parameter.grad = parameter.detach() - solved.to(parameter)
         self._optimiser(0).step()  # of length 1, to the solution
+        pool = self.head[0]
+        assert isinstance(pool, Descriptors)
+        if not pool.maximum:
+            self.reference.copy_(pool.expand(solution.mean, self.reference.shape[1:]))
         self.log_dict({f"penalty/{name}": each for name, each in zip(self.targets, solution.penalties, strict=True)})
         self.trainer.should_stop = self.freeze_backbone
         del self.moments
@@ -192,6 +200,13 @@ class Descriptors(nn.Module):
         for stage, cells in zip(maps.split(self.channels, dim=1), self.cells, strict=True):
             found.append(resample(stage, cells).flatten(1))
         return torch.cat(found, dim=1)
+
+    def expand(self, means: Tensor, space: Sequence[int]) -> Tensor:
+        """Turn descriptors without maxima, `(descriptors,)`, into maps `(channels, *space)`, constant in each cell."""
+        sizes = [channels * math.prod(cells) for channels, cells in zip(self.channels, self.cells, strict=True)]
+        groups = zip(means.split(sizes), self.channels, self.cells, strict=True)
+        maps = [resample(group.view(1, channels, *cells), space) for group, channels, cells in groups]
+        return torch.cat(maps, dim=1).squeeze(0)
 
 
 class Mirrored(nn.Module):

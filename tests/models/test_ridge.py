@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 import personality
 from personality.data import ClipSpectrogram, FaceFrames
+from personality.explanation import cam
 from personality.models import DAN, CamCNN, RegularCNN, Ridge
 
 QUIET = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False) | {
@@ -52,6 +53,21 @@ def test_the_head_is_the_solution_of_scikit_learn(corpus, loading, tmp_path, sta
     path = trainer.checkpoint_callback.best_model_path
     again = personality.load(path)
     assert torch.equal(again.model.head[1].weight, model.head[1].weight)
+
+
+@pytest.mark.parametrize("stages", [None, {"pool2": [4, 1], "conv4_2": 1}])
+def test_maps_show_how_a_clip_differs_from_the_average_clip(corpus, loading, tmp_path, stages):
+    data = spectrograms(corpus, loading, tmp_path)
+    model = ridge(data, stages=stages)
+    Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(model, data)
+    data.setup()
+    inputs = data.normalise(data.fetch("val", [0, 1])).inputs.flatten(0, 1)
+    maps, bias, score = cam.best(model.eval(), inputs)
+    torch.testing.assert_close(bias + maps.mean((2, 3)), score, atol=1e-5, rtol=1e-5)
+    labels = torch.tensor(data.clips("train")[data.targets].mean().to_numpy(), dtype=torch.float32)
+    torch.testing.assert_close(bias, labels.expand_as(bias), atol=1e-4, rtol=0)
+    described = torch.from_numpy(descriptors(model, data, "train").mean(0))
+    torch.testing.assert_close(model.head.pool(model.reference.unsqueeze(0))[0], described, atol=1e-4, rtol=1e-3)
 
 
 def test_a_clip_without_a_label_is_left_out_of_the_solution(corpus, loading, tmp_path):
