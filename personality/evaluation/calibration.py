@@ -10,22 +10,20 @@ from personality.tables import join_names
 
 
 def calibration_from_sums(sums: Tensor) -> dict[str, Tensor]:
-    """Fit label = slope * score + intercept by least squares, and compare the distributions of scores and labels.
+    """Fit label = slope * score + intercept by least squares, and compare the means of scores and labels.
 
     Args:
         sums: `(..., 9, targets)` sums of `personality.evaluation.metrics.clip_sums`.
 
     Returns:
         `(..., targets)` for slope (1 for calibrated scores, above 1 for scores too close to their mean; undefined for
-        constant scores), intercept, std_ratio (standard deviation of the scores over that of the labels; 0 for
-        constant scores), and bias (mean score minus mean label).
+        constant scores), intercept, and bias (mean score minus mean label).
     """
     of = moments(sums)
     slope = of.covariance / of.score_variance
     return {
         "slope": slope,
         "intercept": of.label - slope * of.score,
-        "std_ratio": (of.score_variance / of.label_variance.where(of.label_variance > 0, float("nan"))).sqrt(),
         "bias": of.score - of.label,
     }
 
@@ -34,8 +32,8 @@ def calibration(predictions: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.
     """Estimate the calibration of each target, with 95 % intervals.
 
     Returns:
-        One row for each value: subset (`all clips`), clips, predictor (`model`), metric (slope, intercept, std_ratio,
-        bias), target, value, low, high.
+        One row for each value: subset (`all clips`), clips, predictor (`model`), metric (slope, intercept, bias),
+        target, value, low, high.
     """
     labels = labels_of(predictions)[is_evaluable(predictions)]
     numbers = estimates(

@@ -1,4 +1,4 @@
-"""How well scores agree with labels: six metrics, each a formula over sums that run over the clips.
+"""How well scores agree with labels: seven metrics, each a formula over sums that run over the clips.
 
 Sums serve every use: those of a split, of processes and of batches add up, and a bootstrap weights each clip's sums by
 how often it drew the clip. torchmetrics provides the synchronisation between processes. Its own formulas take clips
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-METRICS = ("accuracy", "r2", "pcc", "ccc", "mse", "skill")
+METRICS = ("accuracy", "r2", "pcc", "ccc", "std_ratio", "mse", "skill")
 ROUNDING = 1e-6
 """Scores or labels are constant if their standard deviation is below this share of their size: float32 rounds."""
 
@@ -90,6 +90,7 @@ def metrics_from_sums(sums: Tensor) -> dict[str, Tensor]:
     - r2: 1 - mean squared error / variance of the labels; undefined for constant labels.
     - pcc: Pearson's correlation; undefined for constant scores or labels.
     - ccc: Lin's concordance, 2 covariance / (both variances + squared difference of the means).
+    - std_ratio: standard deviation of the scores / that of the labels: below 1, scores shrink to the mean.
     - mse: mean squared error.
     - skill: 1 - mean |score - label| / mean |training mean - label|: 0 for the mean predictor, 1 for perfect scores.
 
@@ -106,6 +107,7 @@ def metrics_from_sums(sums: Tensor) -> dict[str, Tensor]:
         "r2": 1 - mean.squared_error / of.label_variance.where(of.label_variance > 0, torch.nan),
         "pcc": (of.covariance / (of.score_variance * of.label_variance).sqrt()).clamp(-1, 1),
         "ccc": 2 * of.covariance / (of.score_variance + of.label_variance + difference**2),
+        "std_ratio": (of.score_variance / of.label_variance.where(of.label_variance > 0, torch.nan)).sqrt(),
         "mse": mean.squared_error,
         "skill": 1 - mean.absolute_error / mean.baseline_error.where(mean.baseline_error > 0, torch.nan),
     }
@@ -126,7 +128,7 @@ def compute_metrics(scores: Tensor, labels: Tensor, mean: Tensor) -> dict[str, T
         >>> labels = torch.tensor([[0.2], [0.4], [0.6]])
         >>> result = compute_metrics(labels + 0.1, labels, mean=torch.tensor([0.4]))
         >>> {name: round(value.item(), 3) for name, value in result.items()}
-        {'accuracy': 0.9, 'r2': 0.625, 'pcc': 1.0, 'ccc': 0.842, 'mse': 0.01, 'skill': 0.25}
+        {'accuracy': 0.9, 'r2': 0.625, 'pcc': 1.0, 'ccc': 0.842, 'std_ratio': 1.0, 'mse': 0.01, 'skill': 0.25}
     """
     return metrics_from_sums(clip_sums(scores, labels, mean).sum(0))
 

@@ -9,7 +9,10 @@ from personality.evaluation.predictions import UNIT, Scale, groups_of, labels_of
 from personality.tables import format_clips, join_names
 from personality.traits import TARGETS
 
-LEGEND = "O C E A N: accuracy of each trait by its initial; N is labelled as emotional stability.  -: undefined"
+LEGEND = (
+    "O C E A N: accuracy of each trait by its initial; N is labelled as emotional stability.  "
+    "std_ratio: std(score) / std(label).  -: undefined"
+)
 
 
 def format_table(numbers: pd.DataFrame, rows: str) -> str:
@@ -47,7 +50,7 @@ def results_text(results: pd.DataFrame) -> str:
 
 def calibration_text(numbers: pd.DataFrame) -> str:
     """Lay out the table of `calibration`: a row for each target."""
-    title = "Calibration: label = slope * score + intercept; std_ratio = std(score) / std(label); bias = mean error"
+    title = "Calibration: label = slope * score + intercept; bias = mean error"
     targets = numbers[numbers.target != "mean"]
     return f"{title}\n{format_table(targets.assign(column=targets.metric), 'target')}"
 

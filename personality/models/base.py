@@ -23,7 +23,32 @@ LOSSES = {
     "l1": partial(functional.l1_loss, reduction="none"),
     "huber": partial(functional.huber_loss, reduction="none"),
 }
+LOSS_NAMES = (*LOSSES, "ccc", "ccc_mse")
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+def concordance(scores: Tensor, labels: Tensor) -> Tensor:
+    r"""Compute Lin's concordance correlation coefficient over clips (Lin 1989), differentiably.
+
+    $2 s_{xy} / (s_x^2 + s_y^2 + (\bar x - \bar y)^2)$: 1 where scores are the labels, 0 where they are constant.
+
+    Args:
+        scores: `(clips, targets)`.
+        labels: `(clips, targets)`, NaN where there is none.
+
+    Returns:
+        `(targets,)`.
+
+    >>> concordance(torch.tensor([[0.1], [0.5]]), torch.tensor([[0.2], [0.6]])).item()
+    0.8888...
+    """
+    known = labels.isfinite()
+    count = known.sum(0).clamp(min=1)
+    x, y = scores.where(known, 0), labels.where(known, 0)
+    mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
+    x, y = (x - mean_x) * known, (y - mean_y) * known
+    spread = (x.square() + y.square()).sum(0) / count + (mean_x - mean_y).square()
+    return 2 * (x * y).sum(0) / count / spread.clamp(min=1e-9)
 
 
 class Data(Protocol):
@@ -60,7 +85,9 @@ class TraitRegressor(RecordsSettings, LightningModule):
         targets: Names of the scores, in order.
         width: Factor on every number of channels, for a small version of the same network.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
-        loss: `mse`, `l1` or `huber`, between each segment's score and its clip's label.
+        loss: `mse`, `l1` or `huber`, between each segment's score and its clip's label. Or `ccc`: 1 less the
+            concordance of scores and labels over the clips of a batch, which should be 16 or more; scores then shrink
+            less to the mean. Or `ccc_mse`, the sum of both.
         optimiser: `adamw`, `adam` or `sgd` (with momentum 0.9).
         lr: Learning rate; with the one-cycle schedule its peak.
         backbone_lr: Learning rate of the backbone, if it has another.
@@ -105,7 +132,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         super().__init__()
         allowed: tuple[str, ...]
         for name, value, allowed in [
-            ("loss", loss, (*LOSSES,)),
+            ("loss", loss, LOSS_NAMES),
             ("optimiser", optimiser, (*OPTIMISERS,)),
             ("schedule", schedule, ("one_cycle", "constant")),
         ]:
@@ -183,14 +210,19 @@ class TraitRegressor(RecordsSettings, LightningModule):
         return (torch.arange(segments, device=device) < count) / count
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Compute the loss between every segment's score and the label of its clip."""
+        """Compute the loss between scores and labels."""
         scores, weights = self._score_segments(batch)
         low, high = self.target_scale
-        labels = ((batch.labels - low) / (high - low)).unsqueeze(1).expand_as(scores)
-        labelled = labels.isfinite()
-        errors = LOSSES[self.loss](scores, labels.where(labelled, scores.detach()))
-        share = weights.unsqueeze(2) * labelled
-        loss = (errors * share).sum() / share.sum().clamp(min=1e-9)
+        labels = (batch.labels - low) / (high - low)
+        loss = torch.zeros((), device=scores.device)
+        if self.loss.startswith("ccc"):
+            loss = loss + (1 - concordance((scores * weights.unsqueeze(2)).sum(1), labels)).mean()
+        if self.loss != "ccc":
+            labels = labels.unsqueeze(1).expand_as(scores)
+            labelled = labels.isfinite()
+            errors = LOSSES[self.loss.removeprefix("ccc_")](scores, labels.where(labelled, scores.detach()))
+            share = weights.unsqueeze(2) * labelled
+            loss = loss + (errors * share).sum() / share.sum().clamp(min=1e-9)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(scores), prog_bar=True)
         return loss
 

@@ -31,6 +31,7 @@ def test_metrics_equal_independent_libraries(clips):
             "r2": sklearn.r2_score(y, x),
             "pcc": stats.pearsonr(x, y).statistic,
             "ccc": 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2),
+            "std_ratio": x.std() / y.std(),
             "mse": sklearn.mean_squared_error(y, x),
             "skill": 1 - sklearn.mean_absolute_error(y, x) / sklearn.mean_absolute_error(y, constant),
         }

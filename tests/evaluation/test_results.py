@@ -131,7 +131,7 @@ def test_text_is_aligned_and_names_what_it_shows(predictions, train):
     assert second.startswith("New sources: ")
     assert "N is labelled as emotional stability" in legend
     header, *lines = first.splitlines()[1:]
-    assert header.split() == ["accuracy", *"OCEAN", "r2", "pcc", "ccc", "mse", "skill"]
+    assert header.split() == ["accuracy", *"OCEAN", "r2", "pcc", "ccc", "std_ratio", "mse", "skill"]
     assert {len(line) for line in lines} == {len(header)}
     assert [line.split("  ")[1] for line in lines[::3]] == PREDICTORS
 

@@ -12,6 +12,7 @@ from torch import nn
 from personality.data import LogFilterbank
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
 from personality.models.backbones import build_backbone
+from personality.models.base import concordance
 from personality.traits import Batch
 
 SHAPES = {
@@ -130,6 +131,38 @@ def test_an_error_of_one_half_costs_what_the_loss_says(loss, expected):
     model.log = lambda *_, **__: None
     batch = Batch(torch.zeros(1, 1, 1, 3), torch.full((1, 5), 0.5), torch.tensor([1]), torch.arange(1))
     assert model.training_step(batch, 0).item() == expected
+
+
+def test_concordance_is_that_of_torchmetrics_and_leaves_missing_labels_out():
+    scores, labels = torch.rand(40, 5), torch.rand(40, 5)
+    labels[3, 1] = torch.nan
+    for target, found in enumerate(concordance(scores, labels)):
+        known = labels[:, target].isfinite()
+        x, y = scores[known, target].double(), labels[known, target].double()
+        spread = x.var(correction=0) + y.var(correction=0) + (x.mean() - y.mean()) ** 2
+        expected = 2 * ((x - x.mean()) * (y - y.mean())).mean() / spread
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert concordance(torch.full((4, 1), 0.5), torch.rand(4, 1)).item() == 0
+
+
+@pytest.mark.parametrize("loss", ["ccc", "ccc_mse"])
+def test_the_loss_by_concordance_is_of_clips(loss):
+    model = Linear((2, 1, 3), sigmoid=False, loss=loss)
+    model.log = lambda *_, **__: None
+    inputs, labels, segments = torch.randn(6, 2, 1, 3), torch.rand(6, 5), torch.tensor([2, 1, 2, 2, 1, 2])
+    labels[0, 0] = torch.nan
+    batch = Batch(inputs, labels, segments, torch.arange(6))
+    clips = model.score(batch).clips
+    expected = (1 - concordance(clips, labels)).mean()
+    if loss == "ccc_mse":
+        plain = Linear((2, 1, 3), sigmoid=False)
+        plain.load_state_dict(model.state_dict())
+        plain.log = lambda *_, **__: None
+        expected = expected + plain.training_step(batch, 0)
+    found = model.training_step(batch, 0)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("sigmoid", [False, True])
