@@ -7,7 +7,7 @@ Trainer(callbacks=[SaveHeatmaps()]).validate(model, data)
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from personality.explanation.average import save_average_attribution
 from personality.explanation.explainer import Explainer
 from personality.explanation.faithfulness import save_faithfulness
 from personality.explanation.gallery import save_gallery
+from personality.explanation.protocols import Model
 from personality.explanation.selection import Highest
 from personality.traits import Batch, Scores
 
@@ -66,7 +67,7 @@ class SaveHeatmaps(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a method that does not suit the model, before the training."""
-        cam.check(self.method, pl_module)  # type: ignore[arg-type]  # a TraitRegressor
+        cam.check(self.method, cast(Model, pl_module))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start new selections."""
@@ -122,7 +123,7 @@ class SaveHeatmaps(Callback):
         if set(data.targets) - set(shown["trait"]):
             log.warning("No heatmaps of the %s split: the model's scores are not numbers. Did training diverge?", split)
             return
-        explainer = Explainer(model, data, split, self.method)  # type: ignore[arg-type]  # a TraitRegressor
+        explainer = Explainer(cast(Model, model), data, split, self.method)
         save_gallery(folder, explainer, shown)
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.faithfulness:

@@ -209,7 +209,8 @@ class TraitDataModule(RecordsSettings, StoredClips):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch, except for its clips' rows: reading them on the device would wait for it."""
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(clip=batch.clip)
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved._replace(clip=batch.clip)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Normalise a batch on the device; encodings are of normalised inputs already."""

@@ -51,7 +51,7 @@ def encode(
         batch = Batch(torch.from_numpy(cache.inputs[rows]).to(device), torch.empty(0), segments[clips], clips)
         inputs = normalise(batch).inputs
         real = (torch.arange(inputs.shape[1]) < segments[clips].unsqueeze(1)).to(device)
-        found = network(inputs[real])
+        found: Tensor = network(inputs[real])
         padded = found.new_zeros(*real.shape, *found.shape[1:])
         padded[real] = found
         return padded

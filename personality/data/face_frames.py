@@ -156,4 +156,5 @@ def _augment(frames: Tensor, crop: int, augment: float, rng: np.random.Generator
     grey = crops.mean(1, keepdim=True)
     crops = grey + (crops - grey) * (1 + 2 * colour)
     middle = crops.mean((1, 2, 3), keepdim=True)
-    return (middle + (crops - middle) * (1 + 2 * contrast) + 128 * light).clamp(0, 255)
+    lit: Tensor = middle + (crops - middle) * (1 + 2 * contrast) + 128 * light
+    return lit.clamp(0, 255)

@@ -44,7 +44,8 @@ class RawWavFFT(TraitDataModule):
 
     def waveform(self, split: str, clip: int) -> np.ndarray:
         """Outline the sound of a clip, `(2, moments)`: lowest and highest values."""
-        return self.caches[split].extra("waveform")[clip, 0]
+        outline: np.ndarray = self.caches[split].extra("waveform")[clip, 0]
+        return outline
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """Locate the one segment, which is the clip; its space is frequency."""

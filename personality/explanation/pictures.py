@@ -249,7 +249,8 @@ def _image(heatmap: Heatmap, values: np.ndarray) -> np.ndarray:
     if heatmap.modality == "image":
         return np.moveaxis(values, 0, -1) if len(values) == 3 else values[0]
     if heatmap.modality == "vector":  # each number on its own scale
-        return (values - values.mean(1, keepdims=True)) / (values.std(1, keepdims=True) + 1e-12)
+        scaled: np.ndarray = (values - values.mean(1, keepdims=True)) / (values.std(1, keepdims=True) + 1e-12)
+        return scaled
     return values[:1, :: _step(values[0])] if heatmap.is_line else values[0].T
 
 

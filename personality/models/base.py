@@ -151,7 +151,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
     @property
     def data(self) -> Data:
         """The trainer's data module."""
-        return self.trainer.datamodule  # type: ignore[attr-defined]
+        data: Data = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data
 
     def assemble(self, backbone: nn.Module, pool: nn.Module, activation: nn.Module | None = None) -> None:
         """Build the network and initialise it: the last step of a model's constructor.
@@ -177,7 +178,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Score segments: `(N, channels, *space)` to `(N, targets)`, 0 for the lowest label and 1 for the highest."""
-        return self.head(self.backbone(inputs))
+        scores: Tensor = self.head(self.backbone(inputs))
+        return scores
 
     @property
     def frozen(self) -> nn.Sequential:
@@ -315,7 +317,9 @@ class TraitRegressor(RecordsSettings, LightningModule):
         ]
         extra: dict[str, Any] = {"momentum": 0.9} if self.optimiser == "sgd" else {}
         extra["fused"] = True  # one pass over all parameters
-        optimiser = OPTIMISERS[self.optimiser](groups, lr=self.lr, weight_decay=self.weight_decay, **extra)
+        optimiser: torch.optim.Optimizer = OPTIMISERS[self.optimiser](
+            groups, lr=self.lr, weight_decay=self.weight_decay, **extra
+        )
         if self.schedule == "constant":
             return optimiser
         schedule = torch.optim.lr_scheduler.OneCycleLR(

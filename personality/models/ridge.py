@@ -117,7 +117,7 @@ class Ridge(TraitRegressor):
             clips = self.describe(batch)
             low, high = self.target_scale
             labels = (batch.labels - low) / (high - low)
-            errors = self.head[1:](clips) - labels
+            errors: Tensor = self.head[1:](clips) - labels
         known = labels.isfinite().all(1).cpu() & (torch.arange(len(labels)) < self.left)
         self.left -= len(labels)
         folds = self.fold_of[torch.as_tensor(batch.clip).cpu()]
@@ -163,7 +163,7 @@ class Ridge(TraitRegressor):
         """Return the descriptors of clips, `(B, descriptors)`: the mean over their segments."""
         shape = batch.inputs.shape[:2]
         inputs = batch.inputs.flatten(0, 1)
-        descriptors = (inputs if batch.encoded_by else self.frozen(inputs)).unflatten(0, shape)
+        descriptors: Tensor = (inputs if batch.encoded_by else self.frozen(inputs)).unflatten(0, shape)
         return (descriptors * self.segment_weights(batch).unsqueeze(2)).sum(1)
 
     def configure_optimizers(self) -> Any:
@@ -218,5 +218,5 @@ class Mirrored(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the maps, `(N, channels, height, width)`."""
-        maps: Tensor = self.layers(inputs)
-        return (maps + self.layers(inputs.flip(3)).flip(3)) / 2
+        maps: Tensor = (self.layers(inputs) + self.layers(inputs.flip(3)).flip(3)) / 2
+        return maps

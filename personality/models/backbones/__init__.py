@@ -89,6 +89,7 @@ def build_backbone(
             f"Got inputs of {' x '.join(map(str, space))} for the backbone dlib_face: expected at least {SMALLEST} "
             "pixels a side, best 150; set data.size."
         )
+    layers: nn.Sequential
     if colon:
         layers = import_module(f"{__name__}.{family}").build(member, input_shape=input_shape)
     else:

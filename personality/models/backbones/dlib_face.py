@@ -55,7 +55,8 @@ class ResidualBlock(nn.Module):
         if residual.shape != shortcut.shape:
             shape = [max(sizes) for sizes in zip(residual.shape[1:], shortcut.shape[1:], strict=True)]
             residual, shortcut = _pad(residual, shape), _pad(shortcut, shape)
-        return self.relu(residual + shortcut)
+        maps: Tensor = self.relu(residual + shortcut)
+        return maps
 
 
 def dlib_face(channels: int = 3, width: float = 1.0, batch_norm: bool = False) -> nn.Sequential:

@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -76,11 +75,12 @@ class TimmMaps(PublishedNetwork):
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the maps, `(N, channels, rows, columns)`, without the tokens of the class and of registers."""
         if not self.patches:
-            return self.network.forward_features(inputs)
-        (maps,) = self.network.forward_intermediates(
+            found: Tensor = self.network.forward_features(inputs)
+            return found
+        (found,) = self.network.forward_intermediates(
             inputs, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
         )
-        return maps
+        return found
 
     def published(self, path: Path | None) -> Mapping[str, Tensor]:
         """See `PublishedNetwork`; also takes weights for inputs of another size or number of channels."""
@@ -101,10 +101,11 @@ class TimmMaps(PublishedNetwork):
                 f"{path or self.name} holds no weights for {self.name}: {reason}. Expected a file of timm "
                 "(.safetensors, .pth) for this network; choose another with model.weights or model.backbone."
             ) from error
-        return network.state_dict()
+        state: Mapping[str, Tensor] = network.state_dict()
+        return state
 
 
-def _library() -> ModuleType:
+def _library() -> Any:
     """Import timm when it is needed."""
     try:
         import timm
