@@ -385,10 +385,11 @@ def test_every_input_runs_with_every_model(overrides, tmp_path):
 
 @pytest.mark.slow
 def test_every_experiment_makes_a_short_run(overrides, tmp_path):
-    choices = ",".join(f"[{name}]" for name in EXPERIMENTS)
+    names = [name for name in EXPERIMENTS if name not in ("sound_embeddings", "wavlm")]  # which need files of others
+    choices = ",".join(f"[{name}]" for name in names)
     short = "trainer.max_epochs=1", "model.width=0.02", "~callbacks.heatmaps", "data.train_segments=2"
     run("train", "-m", *overrides, f"experiment={choices}", *short, folder=tmp_path)
-    assert len(list(tmp_path.glob("runs/*/*/results_test.txt"))) == len(EXPERIMENTS)
+    assert len(list(tmp_path.glob("runs/*/*/results_test.txt"))) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +402,7 @@ def test_every_experiment_makes_a_short_run(overrides, tmp_path):
         ("explain", "splt=val", "Did you mean split?"),
         ("train", "model.backbone=vgg", "expected one of vggish"),
         ("train", "data.normalise=x", "expected one of clip, patches, none"),
-        ("train", "corpus=first_impressions", "corpus.root"),
+        ("train", "corpus=first_impressions", "corpus.root is not set. Expected a value: add corpus.root=VALUE"),
         ("explain", "split=test", "checkpoint"),
         ("explain", "checkpoint=none.ckpt", "There is no checkpoint none.ckpt"),
         ("explain", "no such (1).ckpt", "There is no checkpoint no such (1).ckpt"),

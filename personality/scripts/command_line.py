@@ -77,6 +77,10 @@ def _call(name: str, function: Callable[[DictConfig], Any], config: DictConfig) 
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        if isinstance(error, MissingMandatoryValue):
+            reason = ValueError(
+                f"{error.full_key} is not set. Expected a value: add {error.full_key}=VALUE; see --help."
+            )
         sys.exit(f"\n{name}: {reason}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
     except RuntimeError as error:
         import torch.distributed  # here, because a wrong argument is reported without the seconds of this import
