@@ -36,7 +36,7 @@ class Ridge(TraitRegressor):
         maximum: Also take the maximum of every map.
         mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
         penalties: To choose from, times the number of clips; of standardised descriptors.
-        folds: Of the training clips, to choose the penalty.
+        folds: Of the training clips, to choose the penalty; of few groups, one for each.
         freeze_backbone: End with the solution.
         **training: See `TraitRegressor`.
     """
@@ -93,18 +93,16 @@ class Ridge(TraitRegressor):
         if self.current_epoch:
             return
         self.backbone.eval()
-        self.moments = Moments(self.folds, self.linear.in_features, len(self.targets))
         groups = self.data.clips("train")["group"]
         _, codes = np.unique(groups, return_inverse=True)
         count = codes.max(initial=0) + 1
-        if count < self.folds:
-            raise ValueError(
-                f"Got {count} groups of training clips for {self.folds} folds: expected at least as many; lower "
-                "model.folds, or check corpus.group."
-            )
+        if count < 2:
+            raise ValueError("All training clips are of one group: expected two or more to choose a penalty by folds.")
+        folds = min(self.folds, count)
+        self.moments = Moments(folds, self.linear.in_features, len(self.targets))
         sampler = self.trainer.train_dataloader.sampler  # type: ignore[union-attr]
         self.left = len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # what follows fills a batch
-        self.fold_of = torch.from_numpy(np.random.default_rng(self.seed).permutation(count)[codes] % self.folds)
+        self.fold_of = torch.from_numpy(np.random.default_rng(self.seed).permutation(count)[codes] % folds)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Add a batch to the sums, and solve after the last. Return the batch's mean squared error before.

@@ -101,10 +101,21 @@ def test_settings_without_a_solution_are_refused(settings, message):
         Ridge((4, 1, 96, 64), **{"folds": 2} | settings)
 
 
-def test_fewer_groups_than_folds_are_refused(corpus, loading, tmp_path):
+def test_few_groups_are_a_fold_each_and_one_group_is_refused(corpus, loading, tmp_path):
+    def solved(**settings):
+        data = spectrograms(corpus, loading, tmp_path)
+        data.tables["train"] = data.clips("train").assign(group=["one", "two", "three"] * 2)
+        model = Ridge(data.input_shape, width=0.05, **settings)
+        Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(model, data)
+        return model.head[1].weight.detach()
+
+    torch.manual_seed(0)
+    few = solved(folds=3)
+    torch.manual_seed(0)
+    assert torch.equal(few, solved(folds=50))
     data = spectrograms(corpus, loading, tmp_path)
     data.tables["train"] = data.clips("train").assign(group="one")
-    with pytest.raises(ValueError, match=r"Got 1 groups of training clips for 2 folds: expected at least as many"):
+    with pytest.raises(ValueError, match=r"All training clips are of one group: expected two or more"):
         Trainer(max_epochs=1, enable_checkpointing=False, **QUIET).fit(ridge(data), data)
 
 
