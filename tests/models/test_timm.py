@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from personality.models import CamCNN
+from personality.explanation import cam
+from personality.models import DAN, CamCNN, Ridge
 from personality.models.backbones import build_backbone
 from personality.models.weights import default_weights, load_weights
 
@@ -65,6 +66,19 @@ def test_sound_is_not_taken_for_pixels():
     backbone, shown = maps(CNN, 96, channels=1, modality="audio")
     assert shown.shape == (2, 512, 3, 3)
     assert torch.equal(backbone[0](torch.ones(3)), torch.ones(3))
+
+
+@pytest.mark.parametrize("build", [CamCNN, DAN, Ridge])
+@pytest.mark.parametrize("name", [CNN, TRANSFORMER])
+def test_positions_and_bias_add_up_to_the_score(name, build):
+    torch.manual_seed(0)
+    model = build((1, 3, 96, 96), modality="image", backbone=f"timm:{name}").eval()
+    torch.nn.init.normal_(model.head[1].weight)
+    images = 255 * torch.rand(2, 3, 96, 96)
+    found, bias, score = cam.hirescam(model, images)
+    torch.testing.assert_close(found.mean((2, 3)) + bias, score, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(bias, model.head[1].bias.expand_as(bias), atol=1e-5 * score.abs().max().item(), rtol=0)
+    torch.testing.assert_close(model.head[2](score), model(images).detach())
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
