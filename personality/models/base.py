@@ -87,7 +87,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
         loss: `mse`, `l1` or `huber`, between each segment's score and its clip's label. Or `ccc`: 1 less the
             concordance of scores and labels over the clips of a batch, which should be 16 or more; scores then shrink
-            less to the mean. Or `ccc_mse`, the sum of both.
+            less to the mean. It cannot bring back a target whose scores have left the range of the labels, which
+            `ccc_mse` can, the sum of both.
         optimiser: `adamw`, `adam` or `sgd` (with momentum 0.9).
         lr: Learning rate; with the one-cycle schedule its peak.
         backbone_lr: Learning rate of the backbone, if it has another.
