@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import distributed
 
 from personality.atomic import atomic_write
 from personality.data import TraitDataModule
@@ -35,6 +36,11 @@ def skill_of(run: str) -> float | None:
     """Return the skill in validation of a fold's run, None if it is not finished."""
     path = Path(run, FINISHED)
     return float(json.loads(path.read_text())["skill"]) if path.exists() else None
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only or the first process of the run: the one that writes its files."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def finish(run: str, skill: float) -> None:

@@ -36,9 +36,10 @@ def main(config: DictConfig) -> float:
         if skill is None:
             log.info("Fold %d of %d", fold, config.folds)
             skill = train(one)
-            folds.finish(one.run, skill)
+            if folds.is_first_process():  # the others do not wait until its heatmaps and report are written
+                folds.finish(one.run, skill)
         skills.append(skill)
-    if config.fold is None:
+    if config.fold is None and folds.is_first_process():
         folds.gather(config)
         log.info("All files of this run are in %s", config.run)
     return sum(skills) / len(skills)
