@@ -155,6 +155,8 @@ def unique_names(files: Sequence[Path]) -> list[str]:
 
     >>> unique_names([Path("/a/P01/talk.mp4"), Path("/a/P02/talk.mp4"), Path("/a/intro.mov"), Path("/a/intro.mp4")])
     ['P01_talk', 'P02_talk', 'intro.mov', 'intro.mp4']
+    >>> unique_names([Path("talk.mp4"), Path("P01/intro.mp4"), Path("P02/intro.mp4")])
+    ['talk', 'P01_intro', 'P02_intro']
     """
     candidates = [_candidate_names(file) for file in files]
     names = [next(longer) for longer in candidates]
@@ -165,8 +167,9 @@ def unique_names(files: Sequence[Path]) -> list[str]:
 
 def _candidate_names(file: Path) -> Iterator[str]:
     """Yield ever longer names: without and with the suffix, with ever more folders, at last with the path's hash."""
-    for first in range(len(file.parts) - 1, 0, -1):
-        folders = "".join(f"{folder}_" for folder in file.parts[first:-1])
+    parts = file.absolute().parts
+    for first in range(len(parts) - 1, 0, -1):
+        folders = "".join(f"{folder}_" for folder in parts[first:-1])
         yield _printable(folders + file.stem)
         yield _printable(folders + file.name)
     while True:

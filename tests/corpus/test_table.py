@@ -53,6 +53,13 @@ def test_names_that_suggest_groups_are_asked_about_before_anything_is_split(fold
     assert corpus.targets == ["warmth", "competence"]
 
 
+def test_clips_have_the_names_of_their_files_wherever_the_run_is_started(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = [f"subject{subject:02d}_take{take}.mp4" for subject in range(8) for take in range(3)]
+    for file in ("labels.csv", folder / "labels.csv", f"../{folder.name}/labels.csv"):
+        assert [*TableCorpus(file, group="prefix").clips("all").index] == names
+
+
 @pytest.mark.parametrize("folds", [3, 5, 8])
 def test_each_fold_tests_other_groups_and_all_are_tested_once(folder, folds):
     tested = []
