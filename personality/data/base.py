@@ -183,6 +183,22 @@ class TraitDataModule(RecordsSettings, StoredClips):
         elif key != self.encoded_by:
             self.encoded_by = ""
 
+    def encoded_statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the encodings of the training segments, `(...)` float32 each.
+
+        A number that is always the same gets the deviation 1.
+        """
+        inputs, segments = self.inputs("train", self.encoded_by), self.caches["train"].segments
+        sums: list[Tensor] = []
+        for rows in np.array_split(self.usable("train"), max(1, len(self.usable("train")) // 256)):
+            found = torch.as_tensor(inputs[rows]).cpu().double()
+            found = found[torch.arange(found.shape[1]) < torch.as_tensor(segments[rows]).unsqueeze(1)]
+            sums.append(torch.stack([torch.ones_like(found[0]) * len(found), found.sum(0), found.square().sum(0)]))
+        count, total, squares = torch.stack(sums).sum(0)
+        mean = total / count
+        std = (squares / count - mean.square()).clamp(min=0).sqrt()
+        return mean.float(), std.where(std > 1e-4 * mean.abs().clamp(min=1e-6), 1.0).float()
+
     def rng(self, clips: Tensor) -> np.random.Generator:
         """Return the random generator of a batch. It depends on seed, epoch and clips alone."""
         epoch = self.trainer.current_epoch if self.trainer else 0

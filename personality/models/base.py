@@ -3,7 +3,6 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
@@ -11,44 +10,14 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn import functional
 
 from personality.evaluation.metrics import TraitMetrics
 from personality.models.backbones import output_shape
+from personality.models.losses import LOSS_NAMES, LOSSES, concordance
 from personality.settings import RecordsSettings
 from personality.traits import TRAITS, Batch, Modality, Scores
 
-LOSSES = {
-    "mse": partial(functional.mse_loss, reduction="none"),
-    "l1": partial(functional.l1_loss, reduction="none"),
-    "huber": partial(functional.huber_loss, reduction="none"),
-}
-LOSS_NAMES = (*LOSSES, "ccc", "ccc_mse")
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-
-
-def concordance(scores: Tensor, labels: Tensor) -> Tensor:
-    r"""Compute Lin's concordance correlation coefficient over clips (Lin 1989), differentiably.
-
-    $2 s_{xy} / (s_x^2 + s_y^2 + (\bar x - \bar y)^2)$: 1 where scores are the labels, 0 where they are constant.
-
-    Args:
-        scores: `(clips, targets)`.
-        labels: `(clips, targets)`, NaN where there is none.
-
-    Returns:
-        `(targets,)`.
-
-    >>> concordance(torch.tensor([[0.1], [0.5]]), torch.tensor([[0.2], [0.6]])).item()
-    0.8888...
-    """
-    known = labels.isfinite()
-    count = known.sum(0).clamp(min=1)
-    x, y = scores.where(known, 0), labels.where(known, 0)
-    mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
-    x, y = (x - mean_x) * known, (y - mean_y) * known
-    spread = (x.square() + y.square()).sum(0) / count + (mean_x - mean_y).square()
-    return 2 * (x * y).sum(0) / count / spread.clamp(min=1e-9)
 
 
 class Data(Protocol):
@@ -56,6 +25,7 @@ class Data(Protocol):
 
     test_split: str
     corpus: RecordsSettings
+    encoded_by: str
 
     @property
     def target_mean(self) -> Tensor:
@@ -70,6 +40,9 @@ class Data(Protocol):
 
     def encode(self, network: nn.Module, key: str, compute: bool) -> None:
         """Serve what a frozen network makes of the inputs, under a key; compute what is missing, or serve inputs."""
+
+    def encoded_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of what is served of the training clips, `(descriptors,)` each."""
 
 
 class TraitRegressor(RecordsSettings, LightningModule):
@@ -145,6 +118,8 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.weights, self.sha256, self.freeze_backbone, self.seed = weights, sha256, freeze_backbone, seed
         self.input_shape, self.modality, self.targets = tuple(input_shape), modality, list(targets)
         self.save_hyperparameters(self.settings)  # for loggers and `load_from_checkpoint`
+        self.standard: tuple[Tensor, Tensor] | None = None
+        self.in_standard = False
         self.register_buffer("reference", None)
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
         self.register_buffer("target_scale", torch.tensor([[0.0], [1.0]]).repeat(1, len(self.targets)))
@@ -202,7 +177,11 @@ class TraitRegressor(RecordsSettings, LightningModule):
         """Return scores `(B, S, targets)` and each segment's weight in its clip `(B, S)`, 0 for padding."""
         clips, segments = batch.inputs.shape[:2]
         network = nn.Sequential(self.backbone, *self.head)[len(self.frozen) :] if batch.encoded_by else self
-        scores = network(batch.inputs.flatten(0, 1)).unflatten(0, (clips, segments))
+        inputs = batch.inputs
+        if self.in_standard and self.standard:
+            mean, std = self.standard
+            inputs = (inputs - mean) / std
+        scores = network(inputs.flatten(0, 1)).unflatten(0, (clips, segments))
         return scores, self.segment_weights(batch)
 
     @staticmethod
@@ -271,6 +250,33 @@ class TraitRegressor(RecordsSettings, LightningModule):
             self._start()
         if self.freeze_backbone:
             self.data.encode(self.frozen, self._frozen_key(), compute=stage == "fit")
+            if stage == "fit" and len(self.frozen) > 1 and self.data.encoded_by and self.automatic_optimization:
+                mean, std = self.data.encoded_statistics()
+                self.standard = mean.to(self.device), std.to(self.device)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step. If descriptors are computed once, the step is taken as if they were standardised.
+
+        Their size would otherwise decide how fast their weights learn. Outside of a step the linear layer has the
+        weights for descriptors as they are: the mean and the deviation are folded into it.
+        """
+        if self.standard is None:
+            super().optimizer_step(*args, **kwargs)
+            return
+        mean, std = self.standard = self.standard[0].to(self.device), self.standard[1].to(self.device)
+        linear = self.head[1]
+        assert isinstance(linear, nn.Linear)
+        with torch.no_grad():
+            linear.bias.add_(linear.weight @ mean)
+            linear.weight.mul_(std)
+        self.in_standard = True
+        try:
+            super().optimizer_step(*args, **kwargs)
+        finally:
+            self.in_standard = False
+            with torch.no_grad():
+                linear.weight.div_(std)
+                linear.bias.sub_(linear.weight @ mean)
 
     def _frozen_key(self) -> str:
         """Return a checksum of the frozen part: its layers and its numbers."""

@@ -12,7 +12,7 @@ from torch import nn
 from personality.data import LogFilterbank
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
 from personality.models.backbones import build_backbone
-from personality.models.base import concordance
+from personality.models.losses import concordance
 from personality.traits import Batch
 
 SHAPES = {

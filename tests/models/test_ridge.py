@@ -179,6 +179,8 @@ def test_a_frozen_backbone_computed_once_trains_the_same_head(corpus, loading, t
         data.augments = not encoded
         torch.manual_seed(0)
         model = build(data.input_shape, modality=data.modality, width=0.05, freeze_backbone=True)
+        size = model.head[1].in_features  # steps on descriptors as they are:
+        data.encoded_statistics = lambda size=size: (torch.zeros(size), torch.ones(size))
         seen = Seen()
         trainer = Trainer(max_epochs=2, callbacks=[seen], enable_checkpointing=False, **QUIET)
         trainer.fit(model, data)
@@ -187,6 +189,33 @@ def test_a_frozen_backbone_computed_once_trains_the_same_head(corpus, loading, t
         found[encoded] = torch.cat(seen.scores)
     torch.testing.assert_close(found[True], found[False], atol=tolerance, rtol=0)
     assert len(list(tmp_path.rglob("encoded-*.npy"))) == 3  # a file a split
+
+
+def test_a_step_is_taken_on_standardised_descriptors_and_folded_into_the_linear_layer(corpus, loading, tmp_path):
+    class Start(Callback):
+        def on_train_start(self, trainer, model):
+            start.extend(parameter.detach().clone() for parameter in model.head[1].parameters())
+
+    start = []
+    data = spectrograms(corpus, loading, tmp_path, batch_size=99)
+    model = CamCNN(data.input_shape, width=0.05, freeze_backbone=True, optimiser="sgd", lr=0.1, schedule="constant",
+                   weight_decay=0)  # fmt: skip
+    Trainer(max_epochs=1, callbacks=[Start()], enable_checkpointing=False, **QUIET).fit(model, data)
+    batch = data.normalise(data.fetch("train", range(len(data.clips("train")))))
+    with torch.no_grad():
+        found = model.eval().head.pool(model.backbone(batch.inputs.flatten(0, 1)))
+    share = model.segment_weights(batch).flatten().unsqueeze(1)
+    scaler = StandardScaler().fit(found[share[:, 0] > 0].double().numpy())
+    mean, std = (torch.from_numpy(each).float() for each in (scaler.mean_, scaler.scale_))
+    weight, bias = start
+    weight, bias = (weight * std).requires_grad_(), (bias + weight @ mean).requires_grad_()
+    errors = ((found - mean) / std) @ weight.T + bias - batch.labels.repeat_interleave(data.input_shape[0], 0)
+    ((errors.square() * share).sum() / share.sum() / 5).backward()
+    weight, bias = weight.detach() - 0.1 * weight.grad, bias.detach() - 0.1 * bias.grad
+    expected = weight / std, bias - (weight / std) @ mean
+    for parameter, wanted, before in zip(model.head[1].parameters(), expected, start, strict=True):
+        torch.testing.assert_close(parameter.detach(), wanted, atol=1e-5, rtol=1e-3)
+        assert (parameter - before).abs().max() > 1e-3
 
 
 def test_another_network_is_never_given_what_one_encoded(corpus, loading, tmp_path):

@@ -250,6 +250,8 @@ def train(model, folder):
 
         val_dataloader = train_dataloader
 
+        encoded_by = ""
+
         def encode(self, network, key, compute):
             """Serve inputs."""
 
