@@ -43,7 +43,7 @@ class TraitDataModule(RecordsSettings, StoredClips):
         batch_size: Clips a step.
         train_segments: How many segments of each clip a training step takes, at random; by default all.
         normalise: `clip` brings each clip to mean 0 and standard deviation 1, `patches` does so for every position
-            over the segments of the clip, `none` leaves inputs as they are.
+            over the segments of the clip, `none` leaves inputs as they are. None is the first that the input has.
         targets: Names of the labels; by default all of the corpus.
         processes: How many prepare features at the same time; by default one for each core, or for a few videos of
             one's own this process alone.
@@ -72,7 +72,7 @@ class TraitDataModule(RecordsSettings, StoredClips):
         cache: str = "cache",
         batch_size: int = 8,
         train_segments: int | None = None,
-        normalise: str = "clip",
+        normalise: str | None = "clip",
         targets: Sequence[str] | None = None,
         processes: int | None = None,
         time_limit: float = 60.0,
@@ -80,6 +80,7 @@ class TraitDataModule(RecordsSettings, StoredClips):
         seed: int = 0,
         test_split: str = "test",
     ) -> None:
+        normalise = normalise or self.normalisations[0]
         if normalise not in self.normalisations:
             raise ValueError(f"Got normalise {normalise!r}: expected one of {', '.join(self.normalisations)}.")
         if normalise == "patches" and 1 in (input_shape[0], train_segments):

@@ -105,13 +105,13 @@ class Embeddings(TraitDataModule):
         select: Sequence[str] | None = None,
         frames: int | None = None,
         rate: float | None = None,
-        normalise: str = "training",
+        normalise: str | None = "training",
         **loading: Any,
     ) -> None:
         if normalise == "clip":
             raise ValueError(
-                "Got normalise 'clip' for embeddings, whose numbers have different units: expected training or none. "
-                "The settings for the sample corpus ask for clip; add data.normalise=training."
+                "Got normalise 'clip' for embeddings, whose numbers have different units: expected training or none; "
+                "set data.normalise=training."
             )
         paths = [os.fspath(file) for file in ([files] if isinstance(files, str | Path) else files)]
         for name, value in {"frames": frames, "rate": rate}.items():

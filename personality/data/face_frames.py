@@ -62,7 +62,7 @@ class FaceFrames(TraitDataModule):
         crop: int | None = None,
         augment: float = 0.0,
         detector: str = "haar",
-        normalise: str = "none",
+        normalise: str | None = "none",
         **loading: Any,
     ) -> None:
         size = size or (face_alignment.SIZE if detector == "dlib" else 224)

@@ -48,7 +48,7 @@ class Waveform(TraitDataModule):
     normalisations = ("none",)
 
     def __init__(
-        self, corpus: Corpus, seconds: float = 5.0, segments: int = 3, normalise: str = "none", **loading: Any
+        self, corpus: Corpus, seconds: float = 5.0, segments: int = 3, normalise: str | None = "none", **loading: Any
     ) -> None:
         if seconds <= 0:
             raise ValueError(f"Got seconds {seconds}: expected a number above 0.")

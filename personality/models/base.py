@@ -253,6 +253,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
             if stage == "fit" and len(self.frozen) > 1 and self.data.encoded_by and self.automatic_optimization:
                 mean, std = self.data.encoded_statistics()
                 self.standard = mean.to(self.device), std.to(self.device)
+                self._fold_standard()  # first scores are the mean label, whatever the size of the descriptors
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take a step. If descriptors are computed once, the step is taken as if they were standardised.
@@ -274,9 +275,17 @@ class TraitRegressor(RecordsSettings, LightningModule):
             super().optimizer_step(*args, **kwargs)
         finally:
             self.in_standard = False
-            with torch.no_grad():
-                linear.weight.div_(std)
-                linear.bias.sub_(linear.weight @ mean)
+            self._fold_standard()
+
+    @torch.no_grad()
+    def _fold_standard(self) -> None:
+        """Turn weights for standardised descriptors into those for descriptors as they are."""
+        assert self.standard
+        mean, std = self.standard
+        _, linear, _ = self.head
+        assert isinstance(linear, nn.Linear)
+        linear.weight.div_(std)
+        linear.bias.sub_(linear.weight @ mean)
 
     def _frozen_key(self) -> str:
         """Return a checksum of the frozen part: its layers and its numbers."""

@@ -366,7 +366,7 @@ def test_a_bad_file_is_one_sentence_with_its_name(table, vectors, tmp_path, name
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"normalise": "clip"}, r"Got normalise 'clip' for embeddings.*add data\.normalise=training"),
+        ({"normalise": "clip"}, r"Got normalise 'clip' for embeddings.*set data\.normalise=training"),
         ({"normalise": "patches"}, r"Got normalise 'patches': expected one of training, none"),
         ({"frames": 0}, r"Got frames 0: expected a number above 0"),
         ({"rate": -2}, r"Got rate -2"),
