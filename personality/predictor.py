@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from personality.data import TraitDataModule
 from personality.explanation import cam
 from personality.explanation.explainer import Explainer
 from personality.models import TraitRegressor
+from personality.settings import build, find_class
 from personality.traits import TRAITS, Coordinates
 
 
@@ -132,33 +132,16 @@ def load(
         ) from error
     clips: Corpus
     if videos is not None:
-        clips = VideoFiles(videos, _find_class(TraitDataModule, data).modality, data["targets"])
+        clips = VideoFiles(videos, find_class(TraitDataModule, data).modality, data["targets"])
         clips.prepare()
     else:
         corpus = corpus or {}
-        clips = _build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
-    module: TraitDataModule = _build(TraitDataModule, data, corpus=clips)
+        clips = build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
+    module: TraitDataModule = build(TraitDataModule, data, corpus=clips)
     module.load_state_dict(content.get(type(module).__qualname__, {}))  # where Lightning puts what it has learnt
-    shape = {"input_shape": module.input_shape, "modality": module.modality, "targets": module.targets}
-    network: TraitRegressor = _build(TraitRegressor, model | shape)
+    network: TraitRegressor = build(TraitRegressor, model, **module.model_arguments)
     try:
         network.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise ValueError(f"{checkpoint} does not fit the {type(network).__name__} that it names: {error}") from error
     return Predictor(network.eval().to(device), module)
-
-
-def _build(kind: type, config: dict[str, Any], **more: Any) -> Any:
-    """Build the object that a config describes."""
-    return _find_class(kind, config)(**{name: value for name, value in config.items() if name != "_target_"}, **more)
-
-
-def _find_class(kind: type, config: dict[str, Any]) -> Any:
-    """Import the class that a config's `_target_` names, if it is a subclass of `kind`."""
-    module, _, name = config["_target_"].rpartition(".")
-    found = getattr(import_module(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise ValueError(
-            f"The checkpoint asks for {module}.{name}: expected a {kind.__name__}. Do not trust this file."
-        )
-    return found

@@ -5,8 +5,9 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 
@@ -37,6 +38,27 @@ class RecordsSettings:
         modules = [".".join(parts[:end]) for end in range(1, len(parts))]
         public = (module for module in modules if getattr(sys.modules[module], kind.__name__, None) is kind)
         return {"_target_": f"{next(public, kind.__module__)}.{kind.__qualname__}", **self.settings}
+
+
+def build(kind: type, config: Mapping[str, Any], **more: Any) -> Any:
+    """Build the object that a config describes: `_target_`, and the arguments of the constructor.
+
+    Raises:
+        ValueError: The config names no subclass of `kind`. So a config from somebody else cannot run other code.
+    """
+    arguments = {name: value for name, value in config.items() if name not in ("_target_", "_recursive_", *more)}
+    return find_class(kind, config)(**arguments, **more)
+
+
+def find_class(kind: type, config: Mapping[str, Any]) -> Any:
+    """Import the class that a config's `_target_` names, if it is a subclass of `kind`: see `build`."""
+    module, _, name = str(config.get("_target_", "nothing")).rpartition(".")
+    found = getattr(import_module(module), name, None) if module else None
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise ValueError(
+            f"The config asks for {config.get('_target_', 'nothing')}: expected a {kind.__name__}. Do not trust this file."
+        )
+    return found
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:

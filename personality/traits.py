@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ CLIP_SECONDS = 15.3
 TARGETS = (*TRAITS, "interview")
 """All labels of First Impressions; `interview` is whether to invite the person to a job interview."""
 
-Modality = Literal["audio", "image", "text", "vector"]
-"""What an input shows; backbone, baseline and pictures follow from it."""
+Modality = Literal["audio", "image", "text", "vector", "joint"]
+"""What an input shows; backbone, baseline and pictures follow from it. `joint` are several inputs of the same clip."""
 
 
 class Batch(NamedTuple):
@@ -32,11 +33,13 @@ class Batch(NamedTuple):
     labels: Tensor
     """`(targets,)` labels in the units of the corpus; NaN where a clip has no label."""
     segments: Tensor | int
-    """The number of real segments; those after them are padding of a short clip."""
+    """The number of real segments; those after them are padding of a short clip. 0 for one with nothing to score."""
     clip: Tensor | int
     """The clip's row in its split, by which metrics and heatmaps identify it."""
     encoded_by: str = ""
     """If `inputs` are what the frozen part of a model makes of them, `(segments, ...)`: its key."""
+    parts: Mapping[str, Batch] = {}
+    """Of joint data the inputs of the same clips, by name; its own `inputs` are then empty."""
 
 
 class Scores(NamedTuple):
@@ -46,6 +49,8 @@ class Scores(NamedTuple):
     """`(B, targets)`: the mean over the real segments of each clip."""
     segments: Tensor
     """`(B, S, targets)`: the score of each segment, NaN for padding."""
+    parts: Tensor | None = None
+    """`(B, parts, targets)` of a joint model: what each part adds to the bias, NaN where it is missing in the clip."""
 
 
 class Axis(NamedTuple):
@@ -53,11 +58,13 @@ class Axis(NamedTuple):
 
     name: str
     """`time` in seconds, `frequency` in Hz, `height` or `width` as a share of the video frame; of embeddings
-    `number`, or `frame`, which counts vectors of unknown time."""
+    `number`, or `frame`, which counts vectors of unknown time; `word` of a transcript."""
     values: np.ndarray
     """`(positions,)` float64, ascending: the centre of each position."""
     names: tuple[str, ...] = ()
-    """Of the positions, where they have names instead of an order."""
+    """Of the positions, where they have names: numbers of embeddings, words of a transcript."""
+    times: np.ndarray | None = None
+    """`(positions, 2)` of words: when each starts and ends, in seconds; NaN where unknown."""
 
 
 class Coordinates(NamedTuple):

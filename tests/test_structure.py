@@ -18,7 +18,7 @@ ALLOWED = {
     "traits": [],
     "tables": ["traits", "pickles"],
     "features": ["traits", "atomic", "packaged"],
-    "corpus": ["traits", "atomic", "tables", "pickles", "settings", "features.media", "features.encoding"],
+    "corpus": ["traits", "atomic", "tables", "pickles", "settings", "features.media", "features.encoding", "features.subtitles"],
     "data": ["traits", "atomic", "tables", "settings", "corpus", "features"],
     "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
@@ -34,7 +34,7 @@ LIBRARIES = {
     "omegaconf": ["scripts"],
     "matplotlib": ["explanation.pictures", "explanation.charts", "explanation.average", "evaluation.plots"],
     "h5py": ["data.embedding_files"],
-    "av": ["features.demux", "features.media", "features.encoding"],
+    "av": ["features.demux", "features.media", "features.encoding", "features.subtitles"],
     **dict.fromkeys(("torchcam", "captum", "sklearn", "skimage"), ()),
 }
 """The modules that may import a library; the last four are independent references for tests."""

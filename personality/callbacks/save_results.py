@@ -16,7 +16,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from personality.callbacks.trainers import datamodule, scored_split
-from personality.evaluation.predictions import with_group, write_predictions
+from personality.evaluation.predictions import FROM, with_group, write_predictions
 from personality.evaluation.result_files import write_results
 from personality.traits import Batch
 
@@ -31,7 +31,8 @@ class SaveResults(Callback):
     """
 
     table: Tensor | None = None
-    """A row for each clip of the split: its scores, their standard deviations, its number of segments; at first NaN."""
+    """A row for each clip of the split: its scores, their standard deviations, its number of segments, and of a joint
+    model what each part adds; at first NaN."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a new table."""
@@ -39,7 +40,7 @@ class SaveResults(Callback):
         if trainer.state.fn != TrainerFn.FITTING:
             data = datamodule(trainer, self)
             clips = len(data.clips(scored_split(trainer, data)))
-            self.table = torch.full((clips, 2 * len(data.targets) + 1), torch.nan)
+            self.table = torch.full((clips, (2 + len(data.parts)) * len(data.targets) + 1), torch.nan)
 
     def on_validation_batch_end(
         self,
@@ -56,8 +57,9 @@ class SaveResults(Callback):
             count = torch.as_tensor(batch.segments, device=clips.device).clamp(max=segments.shape[1]).unsqueeze(1)
             real = torch.arange(segments.shape[1], device=clips.device) < count
             squares = (segments - clips.unsqueeze(1)).square().masked_fill(~real.unsqueeze(2), 0)
-            std = (squares * (real / count).unsqueeze(2)).sum(1).sqrt()
-            rows = torch.cat([clips, std, count], dim=1)
+            std = (squares * (real / count.clamp(min=1)).unsqueeze(2)).sum(1).sqrt()
+            parts = [] if outputs["parts"] is None else [outputs["parts"].float().flatten(1)]
+            rows = torch.cat([clips, std, count, *parts], dim=1)
             self.table[torch.as_tensor(batch.clip).cpu()] = rows.cpu()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,6 +83,7 @@ class SaveResults(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         clips, targets = data.clips(split), data.targets
         columns = [*targets, *(f"{target}_std" for target in targets), "segments"]
+        columns += [f"{target}{FROM}{part}" for part in data.parts for target in targets]
         predictions = pd.DataFrame(table.double().numpy(), index=clips.index, columns=columns)
         predictions = with_group(predictions.join(clips[targets].add_suffix("_label")), clips["group"])
         write_predictions(folder / f"predictions_{split}.csv", predictions)

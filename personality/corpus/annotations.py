@@ -86,6 +86,11 @@ def read_transcripts(file: File) -> pd.Series:
     return texts.rename(index=lambda clip: clip_name(str(clip))).rename_axis("clip").sort_index()
 
 
+def write_transcripts(path: str | Path, texts: pd.Series) -> None:
+    """Write the text of each clip in the official format: see `read_transcripts`."""
+    Path(path).write_bytes(pickle.dumps({str(clip): str(text) for clip, text in texts.items()}, protocol=2))
+
+
 def read_people(file: File) -> pd.DataFrame | None:
     """Read the gender, ethnicity and age of the people in clips; None for a csv without any of them.
 

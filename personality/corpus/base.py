@@ -12,6 +12,7 @@ import pandas as pd
 from personality.corpus.files import file_size
 from personality.corpus.overview import overview
 from personality.corpus.splits import SHARES, SPLITS, fold_by_group, split_by_group
+from personality.corpus.transcripts import Transcripts, split_words, words_beside
 from personality.features.media import Excerpt
 from personality.settings import RecordsSettings
 from personality.tables import format_clips
@@ -111,20 +112,21 @@ class Corpus(RecordsSettings, ABC):
             return None
         return self._table.loc[self.clips(split).index, [*self.attributes]]
 
-    def transcripts(self, split: str) -> pd.Series | None:
-        """Return the transcript of each clip, NaN without one; None for a corpus without transcripts.
-
-        For analyses of one's own, and for inputs of text. No input of this package reads it yet.
-        """
-        return None
+    def transcripts(self, split: str) -> Transcripts:
+        """Return the words of each clip that has a transcript: of a column of the table, or from files beside videos."""
+        table = self._table.loc[self.clips(split).index]
+        if "transcript" in table:
+            texts = table["transcript"].dropna()
+            return {str(clip): split_words(str(text)) for clip, text in texts.items()}
+        return words_beside(table["path"])
 
     def cues(self) -> pd.DataFrame | None:
         """Return where the cues of each trait were planted; None for real videos.
 
         Returns:
             A row for each appearance of a cue, with columns `clip`, `trait` ("none" for a distractor), `modality`
-            ("sound" or "picture"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for pictures),
-            `left`, `top`, `right`, `bottom` as shares of the frame (NaN for sound), `strength` in [0, 1].
+            ("sound", "picture" or "words"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for all but sound),
+            `left`, `top`, `right`, `bottom` as shares of the frame (NaN for all but pictures), `strength` in [0, 1].
         """
         return None
 

@@ -11,6 +11,7 @@ from personality.corpus.archives import Member
 from personality.corpus.base import Corpus
 from personality.corpus.files import File, base_name, find_files
 from personality.corpus.splits import SPLITS
+from personality.corpus.transcripts import Transcripts, split_words
 from personality.tables import ATTRIBUTES, clip_name, format_clips
 from personality.traits import source_id
 
@@ -64,13 +65,14 @@ class LabelledCorpus(Corpus):
         """Those of gender, ethnicity and age that a csv file below the folder has."""
         return [*self._people]
 
-    def transcripts(self, split: str) -> pd.Series | None:
-        """Return transcripts from files such as `transcription_training.pkl`: `Corpus.transcripts`."""
+    def transcripts(self, split: str) -> Transcripts:
+        """Return the words of clips from files such as `transcription_training.pkl`: `Corpus.transcripts`."""
         files = [file for file in self._files if base_name(file).startswith("transcription_")]
         if not files:
-            return None
+            return super().transcripts(split)
         texts = pd.concat([read_transcripts(file) for file in files])
-        return texts[~texts.index.duplicated()].reindex(self.clips(split).index)
+        texts = texts[~texts.index.duplicated() & texts.index.isin(self.clips(split).index)]
+        return {str(clip): split_words(text) for clip, text in texts.items()}
 
     @cached_property
     def _people(self) -> pd.DataFrame:

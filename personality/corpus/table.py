@@ -28,6 +28,7 @@ COLUMNS = {
     "rater": ["rater", "annotator"],
     "group": ["group"],
     "split": ["split"],
+    "transcript": ["transcript", "transcription", "text"],
 }
 """Names of the columns that are no labels, in any case; the first is ours."""
 SPLIT_NAMES = {
@@ -43,7 +44,7 @@ class TableCorpus(Corpus):
     The only column that is needed beside labels is `path`: a video, a sound file, or a folder of images, relative to
     the table. `start` and `end`, in seconds as a player shows them, cut a clip out of a long recording. `clip` names
     the clip; otherwise its file does. `split` says train, val or test; without val a quarter of the training groups
-    becomes it. With a column `rater` a clip may have several rows: labels are averaged, and the log says how far the
+    becomes it. `transcript` holds what is said. With a column `rater` a clip may have several rows: labels are averaged, and the log says how far the
     raters agree.
 
     Args:
@@ -121,7 +122,8 @@ class TableCorpus(Corpus):
                 "paths relative to the table; correct them."
             )
         rows["path"] = pd.Series(cut(rows), index=rows.index, dtype=object)
-        return rows[["path", "group", "split", *self.targets, *self.attributes]]
+        text = ["transcript"] if "transcript" in rows else []
+        return rows[["path", "group", "split", *text, *self.targets, *self.attributes]]
 
     def clips(self, split: str) -> pd.DataFrame:
         """Return the clips of a split: `Corpus.clips`."""

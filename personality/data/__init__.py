@@ -5,9 +5,11 @@ from personality.data.clip_spectrogram import ClipSpectrogram
 from personality.data.dataset import ClipDataset
 from personality.data.embeddings import Embeddings
 from personality.data.face_frames import FaceFrames
+from personality.data.joint import Joint
 from personality.data.log_filterbank import LogFilterbank
 from personality.data.raw_wav_fft import RawWavFFT
 from personality.data.summary_spectrogram import SummarySpectrogram
+from personality.data.transcript import Transcript
 from personality.data.waveform import Waveform
 
 __all__ = [
@@ -15,9 +17,11 @@ __all__ = [
     "ClipSpectrogram",
     "Embeddings",
     "FaceFrames",
+    "Joint",
     "LogFilterbank",
     "RawWavFFT",
     "SummarySpectrogram",
     "TraitDataModule",
+    "Transcript",
     "Waveform",
 ]

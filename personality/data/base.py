@@ -58,6 +58,8 @@ class TraitDataModule(RecordsSettings, StoredClips):
     normalisations: tuple[str, ...] = ("clip", "patches", "none")
     augments = False
     """Whether the same segment differs from one training step to another."""
+    parts: Mapping[str, "TraitDataModule"] = {}
+    """Of joint data: the inputs, by name."""
     encoded_by = ""
     """The key of the network whose output is loaded instead of inputs: see `encode`."""
 
@@ -119,6 +121,11 @@ class TraitDataModule(RecordsSettings, StoredClips):
         return encode_sound(waveform, LISTENING_RATE) if waveform.any() else None
 
     @property
+    def model_arguments(self) -> dict[str, Any]:
+        """What a model for these data is built with."""
+        return {"input_shape": self.input_shape, "modality": self.modality, "targets": self.targets}
+
+    @property
     def target_mean(self) -> Tensor:
         """The mean of the training labels `(targets,)`: the baseline that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
@@ -144,7 +151,8 @@ class TraitDataModule(RecordsSettings, StoredClips):
     def dataset(self, split: str, count: int | None = None, key: str = "") -> ClipDataset:
         """Return the clips of a split as a dataset; see `fetch`. With a key, their encodings: see `encode`."""
         labels = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
-        return ClipDataset(self.inputs(split, key), self.caches[split].segments, labels, count, self.rng, key)
+        rows, segments = self.usable(split), self.segments(split)
+        return ClipDataset(self.inputs(split, key), segments, labels, count, self.rng, key, rows)
 
     def inputs(self, split: str, key: str = "") -> ArrayRows | np.ndarray | Tensor:
         """Return the inputs of a split, `(clips, *stored_shape)`, on disk or, with `on_device`, on the device.
@@ -189,7 +197,7 @@ class TraitDataModule(RecordsSettings, StoredClips):
 
         A number that is always the same gets the deviation 1.
         """
-        inputs, segments = self.inputs("train", self.encoded_by), self.caches["train"].segments
+        inputs, segments = self.inputs("train", self.encoded_by), self.segments("train")
         sums: list[Tensor] = []
         for rows in np.array_split(self.usable("train"), max(1, len(self.usable("train")) // 256)):
             found = torch.as_tensor(inputs[rows]).cpu().double()

@@ -14,7 +14,7 @@ EDGES = {
     "width": ("left", "right"),
 }
 """The columns of `Corpus.cues` that bound a cue along each axis."""
-MODALITIES = {"audio": "sound", "image": "picture"}
+MODALITIES = {"audio": "sound", "image": "picture", "text": "words"}
 """An input's modality as `Corpus.cues` names it."""
 
 
@@ -31,8 +31,9 @@ def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) 
     """
     cues = cues[cues["modality"] == MODALITIES.get(modality)]
     cues = cues[(cues["start"] <= coordinates.end) & (cues["end"] > coordinates.start)]
+    times = coordinates.axes[0].times
     masks = {trait: np.zeros([len(axis.values) for axis in coordinates.axes], dtype=bool) for trait in TRAITS}
-    positions = coordinates.positions()
+    positions = coordinates.positions() if times is None else {"time": times.mean(1)}
     for cue in cues[cues["trait"].isin(TRAITS)].to_dict("records"):
         bounds = [(values, *EDGES[name]) for name, values in positions.items()]
         inside = [(cue[low] <= values) & (values <= cue[high]) for values, low, high in bounds]

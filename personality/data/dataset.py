@@ -19,11 +19,12 @@ class ClipDataset(Dataset[Batch]):
 
     Args:
         inputs: `(clips, segments, channels, *space)`, zeros for padding: an array, or a tensor on a device.
-        segments: `(clips,)`: how many segments are real. Clips without any are left out.
+        segments: `(clips,)`: how many segments are real.
         labels: `(clips, targets)`.
         count: How many segments of each clip to read, chosen at random; by default all.
         rng: From the rows of a batch to the generator that chooses its segments.
         encoded_by: See `Batch`.
+        rows: The clips to serve; by default those with segments.
 
     Example:
         >>> dataset = ClipDataset(np.ones((3, 2, 1, 4), "float32"), np.array([2, 0, 1]), torch.rand(3, 5))
@@ -42,10 +43,11 @@ class ClipDataset(Dataset[Batch]):
         count: int | None = None,
         rng: Rng = lambda rows: np.random.default_rng(rows.tolist()),
         encoded_by: str = "",
+        rows: np.ndarray | None = None,
     ) -> None:
         self.inputs, self.segments, self.labels, self.count, self.rng = inputs, segments, labels, count, rng
         self.encoded_by = encoded_by
-        self.rows = np.flatnonzero(segments > 0)
+        self.rows = np.flatnonzero(segments > 0) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -93,6 +93,14 @@ class StoredClips(LightningDataModule):
         """List the rows of a split's clips whose features could be computed."""
         return np.flatnonzero(self.caches[split].segments > 0)
 
+    def segments(self, split: str) -> np.ndarray:
+        """Return how many segments each clip of a split has, `(clips,)`; 0 where it has nothing to score."""
+        return self.caches[split].segments.clip(min=0)
+
+    def fingerprint(self, split: str) -> str:
+        """Hash what the features of a split are computed from."""
+        return self.corpus.fingerprint(split)
+
     def splits(self) -> list[str]:
         """Name the splits that the corpus has."""
         found = []
@@ -130,7 +138,7 @@ class StoredClips(LightningDataModule):
             **self.extract.keywords,
             "extract": self.extract.func.__qualname__,
             "decoding": DECODING,
-            "videos": self.corpus.fingerprint(split),
+            "videos": self.fingerprint(split),
         }
         return FeatureCache(
             self.folder / self.corpus.name / type(self).__name__ / split,

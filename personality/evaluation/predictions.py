@@ -2,7 +2,8 @@
 
 A table of predictions is the same in memory and on disk: index `clip`; a column a trait, or another target, with the
 score; `<trait>_label`; `<trait>_std`, the standard deviation of the score over the segments of the clip; `segments`,
-their number; and `group`, the person or the like that the clip shows, where its name does not say it. Only the scores
+their number; `<trait>_from_<part>`, what a part of a joint model adds to it; and
+`group`, the person or the like that the clip shows, where its name does not say it. Only the scores
 are required. A clip that could not be scored has empty scores. If a file does not name its clips, the index is `line`.
 """
 
@@ -31,6 +32,8 @@ from personality.tables import (
 from personality.traits import TARGETS, TRAITS, source_id
 
 KINDS = ("", "_label", "_std")
+FROM = "_from_"
+"""Between a target and a part of a joint model: see `personality.evaluation.parts`."""
 OTHER = ("segments", "group", *ATTRIBUTES)
 """Columns that belong to no target."""
 Scale = tuple[float | pd.Series, float | pd.Series]
@@ -47,6 +50,7 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
     """
     targets = scored_targets(predictions)
     known = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments", "group"]
+    known += [str(name) for name in predictions if _is_share(str(name), targets)]
     if not targets or any(column not in known for column in predictions):
         raise ValueError(
             f"Got predictions with the columns {join_names(predictions.columns, 12)}. Expected scores, and optionally "
@@ -82,6 +86,7 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None, scale
         require_traits(table, path)
     require_unique(table.index, str(path))
     numbers = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments"]
+    numbers += [str(name) for name in table if _is_share(str(name), targets)]
     predictions = pd.DataFrame({column: number_column(table, column, path) for column in numbers if column in table})
     if "group" in table:
         predictions["group"] = table["group"]
@@ -168,7 +173,14 @@ def rescaled(table: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 def scored_targets(predictions: pd.DataFrame) -> list[str]:
     """Return the targets that have scores: the five traits and the like first, then others in their order."""
     found = [str(name) for name in predictions if name not in OTHER and not str(name).endswith(KINDS[1:])]
+    found = [name for name in found if not _is_share(name, found)]
     return [target for target in TARGETS if target in found] + [name for name in found if name not in TARGETS]
+
+
+def _is_share(name: str, targets: Sequence[str]) -> bool:
+    """Return whether a column holds what a part of a joint model adds to one of the targets."""
+    target, between, part = name.rpartition(FROM)
+    return bool(between and part) and target in targets
 
 
 def targets_of(predictions: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from personality.evaluation.fairness import as_groups, fairness_of_folds
+from personality.evaluation.parts import part_names, part_table, parts_text
 from personality.evaluation.plots import draw_results
 from personality.evaluation.predictions import UNIT, Scale, groups_of
 from personality.evaluation.results import evaluate_folds
@@ -25,7 +26,8 @@ def write_results(
     """Write the results of a split, as table, text and picture, and by the attributes of the people.
 
     Args:
-        folder: Where to write `results_<split>.csv`, `.txt` and `.png`, `fairness_<split>.csv` and `.txt`.
+        folder: Where to write `results_<split>.csv`, `.txt` and `.png`, `fairness_<split>.csv` and `.txt`, and of
+            a joint model `parts_<split>.csv` and `.txt`.
         split: Name of the split.
         folds: Predictions with labels, and labels of the training clips: one pair, or one for each fold.
         scale: The lowest and the highest label there can be.
@@ -43,6 +45,12 @@ def write_results(
     name = f"{split} split"
     draw_results(folder / f"results_{split}.png", {name: predictions}, train, scale, {name: results})
     log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
+    if part_names(predictions):
+        table = part_table(predictions, train, scale)
+        table.to_csv(folder / f"parts_{split}.csv", index=False, float_format="%.7g")
+        text = parts_text(table)
+        (folder / f"parts_{split}.txt").write_text(text + "\n", encoding="utf-8")
+        log.info("What each part adds:\n\n%s\n", text)
     if people is not None and people.notna().any(axis=None):
         grouped = [(scored.assign(group=groups_of(scored)), labels) for scored, labels in folds]
         by_group = fairness_of_folds(grouped, as_groups(people), scale=scale)

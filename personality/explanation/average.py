@@ -80,7 +80,7 @@ def save_average_attribution(folder: Path, explainer: Explainer, high: pd.DataFr
 def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict[str, np.ndarray]]]:
     """Explain clips; return for each the mean over its segments of `maps`, `inputs` and `cues`."""
     data, split = explainer.data, explainer.split
-    counts = data.caches[split].segments[clips]
+    counts = data.segments(split)[clips]
     spaced = [np.unique(((np.arange(SEGMENTS) + 0.5) * count / SEGMENTS).astype(int)) for count in counts]
     segments = [np.stack([np.full(len(some), clip), some], axis=1) for clip, some in zip(clips, spaced, strict=True)]
     explained = explainer.explain(np.concatenate(segments))

@@ -40,27 +40,24 @@ class Model(Protocol):
     def modules(self) -> Iterator[nn.Module]: ...
 
 
-class Cache(Protocol):
-    """The features of a split."""
-
-    @property
-    def segments(self) -> np.ndarray:
-        """`(clips,)`: how many segments each clip has."""
-
-
 class Data(Protocol):
     """Clips that can be read again by their rows in a split's table."""
+
+    @property
+    def parts(self) -> "Mapping[str, Data]":
+        """Of joint data: the inputs, by name."""
 
     modality: Modality
     targets: list[str]
     test_split: str
 
-    @property
-    def caches(self) -> Mapping[str, Cache]: ...
     def splits(self) -> list[str]: ...
     def clips(self, split: str) -> pd.DataFrame: ...
     def people(self, split: str) -> pd.DataFrame | None: ...
     def usable(self, split: str) -> np.ndarray: ...
+    def segments(self, split: str) -> np.ndarray:
+        """Return how many segments each clip has, `(clips,)`."""
+
     def fetch(self, split: str, clips: Sequence[int] | np.ndarray) -> Batch: ...
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch: ...
     def crop(self, batch: Batch) -> Batch: ...

@@ -41,11 +41,11 @@ class Highest:
         self.add_rows(torch.stack([score, clip, segment, segment_scores], dim=3).flatten(1, 2).numpy())
 
     def add_rows(self, rows: np.ndarray) -> None:
-        """Add rows `(targets, n, 4)`, such as those of another process; rows whose score is NaN are skipped."""
+        """Add rows `(targets, n, 4)`, such as those of another process; rows whose score or segment score is NaN are skipped."""
         self.rows = np.stack([self._highest(candidates) for candidates in np.concatenate([self.rows, rows], axis=1)])
 
     def _highest(self, rows: np.ndarray) -> np.ndarray:
-        rows = rows[np.isfinite(rows[:, 0])]
+        rows = rows[np.isfinite(rows[:, [0, 3]]).all(1)]  # a clip without words has a score, but no segment
         rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0] if self.lowest else -rows[:, 0]))]
         unique = rows[:, 1 : 3 if self.all_segments else 2]
         _, first = np.unique(unique, axis=0, return_index=True)  # a distributed sampler repeats clips

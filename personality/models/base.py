@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pandas as pd
@@ -14,11 +15,9 @@ from torch import Tensor, nn
 from personality.evaluation.metrics import TraitMetrics
 from personality.models.backbones import output_shape
 from personality.models.losses import LOSS_NAMES, LOSSES, concordance
+from personality.models.optimisers import OPTIMISERS, SCHEDULES, build_optimiser
 from personality.settings import RecordsSettings
 from personality.traits import TRAITS, Batch, Modality, Scores
-
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-
 
 class Data(Protocol):
     """What a model reads of the trainer's data module."""
@@ -37,6 +36,10 @@ class Data(Protocol):
 
     def clips(self, split: str) -> pd.DataFrame:
         """The clips of a split, a row each, with the column `group`."""
+
+    @property
+    def parts(self) -> "Mapping[str, Data]":
+        """Of joint data: the inputs, by name."""
 
     def encode(self, network: nn.Module, key: str, compute: bool) -> None:
         """Serve what a frozen network makes of the inputs, under a key; compute what is missing, or serve inputs."""
@@ -108,7 +111,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         for name, value, allowed in [
             ("loss", loss, LOSS_NAMES),
             ("optimiser", optimiser, (*OPTIMISERS,)),
-            ("schedule", schedule, ("one_cycle", "constant")),
+            ("schedule", schedule, SCHEDULES),
         ]:
             if value not in allowed:
                 raise ValueError(f"Got {name} {value!r}: expected one of {', '.join(allowed)}.")
@@ -119,6 +122,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.input_shape, self.modality, self.targets = tuple(input_shape), modality, list(targets)
         self.save_hyperparameters(self.settings)  # for loggers and `load_from_checkpoint`
         self.standard: tuple[Tensor, Tensor] | None = None
+        self.is_trained = False  # whether the linear layer starts from weights that fit descriptors as they are
         self.in_standard = False
         self.register_buffer("reference", None)
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
@@ -171,6 +175,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         low, high = self.target_scale
         scores = low + (high - low) * scores
         clips = (scores * weights.unsqueeze(2)).sum(1)
+        clips = torch.where(weights.any(1, keepdim=True), clips, self.target_mean)  # of a clip without segments
         return Scores(clips, scores.masked_fill(weights.unsqueeze(2) == 0, torch.nan))
 
     def _score_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -189,13 +194,12 @@ class TraitRegressor(RecordsSettings, LightningModule):
         """Return each segment's weight in its clip, `(B, S)`: 0 for padding, the same for all others."""
         segments, device = batch.inputs.shape[1], batch.inputs.device
         count = torch.as_tensor(batch.segments, device=device).clamp(max=segments).unsqueeze(1)
-        return (torch.arange(segments, device=device) < count) / count
+        return (torch.arange(segments, device=device) < count) / count.clamp(min=1)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Compute the loss between scores and labels."""
         scores, weights = self._score_segments(batch)
-        low, high = self.target_scale
-        labels = (batch.labels - low) / (high - low)
+        labels = self.relative(batch.labels)
         loss = torch.zeros((), device=scores.device)
         if self.loss.startswith("ccc"):
             loss = loss + (1 - concordance((scores * weights.unsqueeze(2)).sum(1), labels)).mean()
@@ -225,8 +229,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self._start_metrics(self.data.test_split)
 
     def _start_metrics(self, split: str) -> None:
-        if self.freeze_backbone:  # weights that came with a checkpoint may be others
-            self.data.encode(self.frozen, self._frozen_key(), compute=False)
+        self.serve_encodings(self.data, compute=False)  # weights that came with a checkpoint may be others
         clips, (low, high) = len(self.data.clips(split)), self.target_scale
         self.metrics = TraitMetrics(self.targets, self.target_mean, clips, high - low).to(self.device)
 
@@ -247,22 +250,34 @@ class TraitRegressor(RecordsSettings, LightningModule):
         What a frozen backbone makes of the inputs is computed here, once.
         """
         if stage == "fit":
-            self._start()
-        if self.freeze_backbone:
-            self.data.encode(self.frozen, self._frozen_key(), compute=stage == "fit")
-            if stage == "fit" and len(self.frozen) > 1 and self.data.encoded_by and self.automatic_optimization:
-                mean, std = self.data.encoded_statistics()
-                self.standard = mean.to(self.device), std.to(self.device)
+            self.start()
+        self.serve_encodings(self.data, compute=stage == "fit")
+
+    def serve_encodings(self, data: Data, compute: bool) -> None:
+        """Let data serve what a frozen backbone makes of them; before training, compute what is missing."""
+        if not self.freeze_backbone:
+            return
+        data.encode(self.frozen, self._frozen_key(), compute)
+        if compute and len(self.frozen) > 1 and data.encoded_by and self.automatic_optimization:
+            mean, std = data.encoded_statistics()
+            self.standard = mean.to(self.device), std.to(self.device)
+            if not self.is_trained:
                 self._fold_standard()  # first scores are the mean label, whatever the size of the descriptors
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take a step. If descriptors are computed once, the step is taken as if they were standardised.
+        """Take a step, in standardised descriptors where they are known."""
+        with self.standardised():
+            super().optimizer_step(*args, **kwargs)
+
+    @contextmanager
+    def standardised(self) -> Iterator[None]:
+        """Take a step as if descriptors that are computed once were standardised.
 
         Their size would otherwise decide how fast their weights learn. Outside of a step the linear layer has the
         weights for descriptors as they are: the mean and the deviation are folded into it.
         """
         if self.standard is None:
-            super().optimizer_step(*args, **kwargs)
+            yield
             return
         mean, std = self.standard = self.standard[0].to(self.device), self.standard[1].to(self.device)
         linear = self.head[1]
@@ -272,7 +287,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
             linear.weight.mul_(std)
         self.in_standard = True
         try:
-            super().optimizer_step(*args, **kwargs)
+            yield
         finally:
             self.in_standard = False
             self._fold_standard()
@@ -294,20 +309,30 @@ class TraitRegressor(RecordsSettings, LightningModule):
             key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return key.hexdigest()[:12]
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Load weights to start from, take the labels' scale, and set the bias so that first scores are the mean."""
+        self.load_start_weights()
+        self.target_mean.copy_(self.data.target_mean)
+        self.target_scale.copy_(self.data.target_scale)
+        _, linear, activation = self.head
+        assert isinstance(linear, nn.Linear)
+        mean = self.relative(self.target_mean)
+        with torch.no_grad():
+            linear.bias.copy_(mean.logit() if isinstance(activation, nn.Sigmoid) else mean)
+
+    def load_start_weights(self) -> None:
+        """Load the weights that the backbone starts from, if there are any."""
         from personality.models.weights import default_weights, load_weights
 
         source = self.weights or default_weights(self.settings.get("backbone"), self.width, self.batch_norm)
         if source:
             load_weights(self, source, sha256=self.sha256)
-        self.target_mean.copy_(self.data.target_mean)
-        self.target_scale.copy_(self.data.target_scale)
-        _, linear, activation = self.head
-        assert isinstance(linear, nn.Linear)
+
+    def relative(self, labels: Tensor) -> Tensor:
+        """Bring labels `(..., targets)` to the scale of the network, on which the lowest is 0 and the highest 1."""
         low, high = self.target_scale
-        mean = (self.target_mean - low) / (high - low)
-        with torch.no_grad():
-            linear.bias.copy_(mean.logit() if isinstance(activation, nn.Sigmoid) else mean)
+        relative: Tensor = (labels - low) / (high - low)
+        return relative
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save how corpus, data and model were made, so that `personality.load` needs the checkpoint alone."""
@@ -318,30 +343,20 @@ class TraitRegressor(RecordsSettings, LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed the epoch: by seed, epoch and process."""
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1009 + self.global_rank)
+        self.hold_backbone()
+
+    def hold_backbone(self) -> None:
+        """Keep a frozen backbone from learning statistics."""
         if self.freeze_backbone:
             self.backbone.eval()
 
+    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters of the backbone, and all others."""
+        return [*self.backbone.parameters()], [*self.head.parameters()]
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig | torch.optim.Optimizer:
         """Return the optimiser, with a group for the backbone and one for the head, and the schedule."""
-        groups: list[dict[str, Any]] = [
-            {"params": list(part.parameters()), "lr": lr}
-            for part, lr in [
-                (self.backbone, self.lr if self.backbone_lr is None else self.backbone_lr),
-                (self.head, self.lr),
-            ]
-            if any(parameter.requires_grad for parameter in part.parameters())
-        ]
-        extra: dict[str, Any] = {"momentum": 0.9} if self.optimiser == "sgd" else {}
-        extra["fused"] = True  # one pass over all parameters
-        optimiser: torch.optim.Optimizer = OPTIMISERS[self.optimiser](
-            groups, lr=self.lr, weight_decay=self.weight_decay, **extra
-        )
-        if self.schedule == "constant":
-            return optimiser
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            cycle_momentum=False,
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        backbone, others = self.parameter_groups()
+        groups = (backbone, self.lr if self.backbone_lr is None else self.backbone_lr), (others, self.lr)
+        steps = int(self.trainer.estimated_stepping_batches)
+        return build_optimiser(groups, self.optimiser, self.lr, self.weight_decay, self.schedule, steps)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from personality.models.backbones import build_backbone, output_shape
 from personality.models.backbones.stages import Stages, resample
 from personality.models.base import TraitRegressor
-from personality.models.moments import Moments
+from personality.models.moments import Block, Moments, folds_of
 from personality.traits import Batch
 
 
@@ -22,7 +21,8 @@ class Ridge(TraitRegressor):
     The first epoch adds up what the solution needs: one pass, in any number of processes. The penalty of each target is
     chosen by folds of the training clips, each group in one of them. The score of a clip is the mean over its segments,
     so the descriptors of a clip are, too. Standardisation is part of the solution: the head is linear in the maps, and
-    HiResCAM is exact. Its maps are relative to those of the average training clip, unless there are maxima.
+    HiResCAM is exact. Its maps are relative to those of the average training clip, except for words and where
+    there are maxima.
 
     With `freeze_backbone=False` the epochs that follow train the whole network from there, with `lr` and a far smaller
     `backbone_lr`. Otherwise training ends after the first, and loss and optimiser have no effect.
@@ -35,7 +35,9 @@ class Ridge(TraitRegressor):
             `stage4` its mean. By default the mean of every last map, or a vector's numbers themselves.
         maximum: Also take the maximum of every map.
         mirror: Average the maps of an image and those of its mirror image, mirrored back. It takes twice as long.
-        penalties: To choose from, times the number of clips; of standardised descriptors.
+        standardise: Whether penalties are on weights of standardised descriptors; otherwise those of large descriptors
+            are penalised less, which suits words, most of them rare.
+        penalties: To choose from, times the number of clips.
         folds: Of the training clips, to choose the penalty; of few groups, one for each.
         freeze_backbone: End with the solution.
         **training: See `TraitRegressor`.
@@ -51,6 +53,7 @@ class Ridge(TraitRegressor):
         stages: Mapping[str, int | Sequence[int]] | None = None,
         maximum: bool = False,
         mirror: bool = False,
+        standardise: bool = True,
         penalties: Sequence[float] = (0.1, 0.3, 1.0, 2.0, 5.0),
         folds: int = 5,
         freeze_backbone: bool = True,
@@ -64,7 +67,7 @@ class Ridge(TraitRegressor):
         if mirror and self.modality != "image":
             raise ValueError(f"Got mirror for inputs of {self.modality}: expected images; leave model.mirror unset.")
         self.automatic_optimization = False
-        self.penalties, self.folds = [*penalties], folds
+        self.standardise, self.penalties, self.folds = standardise, [*penalties], folds
         layers = build_backbone(input_shape, self.modality, backbone, self.width, self.batch_norm)
         vector = self.modality == "vector" and input_shape[1] == 1
         stages = stages or {[*dict(layers.named_children())][-1]: input_shape[2] if vector else 1}
@@ -93,16 +96,9 @@ class Ridge(TraitRegressor):
         if self.current_epoch:
             return
         self.backbone.eval()
-        groups = self.data.clips("train")["group"]
-        _, codes = np.unique(groups, return_inverse=True)
-        count = codes.max(initial=0) + 1
-        if count < 2:
-            raise ValueError("All training clips are of one group: expected two or more to choose a penalty by folds.")
-        folds = min(self.folds, count)
-        self.moments = Moments(folds, self.linear.in_features, len(self.targets))
-        sampler = self.trainer.train_dataloader.sampler  # type: ignore[union-attr]
-        self.left = len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # what follows fills a batch
-        self.fold_of = torch.from_numpy(np.random.default_rng(self.seed).permutation(count)[codes] % folds)
+        self.fold_of, folds = folds_of(self.data.clips("train")["group"].tolist(), self.folds, self.seed)
+        self.moments = Moments(folds, [Block(self.linear.in_features, self.standardise)], len(self.targets))
+        self.left = clips_of_process(self)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Add a batch to the sums, and solve after the last. Return the batch's mean squared error before.
@@ -113,10 +109,10 @@ class Ridge(TraitRegressor):
             return self._fine_tune(batch)
         with torch.no_grad():
             clips = self.describe(batch)
-            low, high = self.target_scale
-            labels = (batch.labels - low) / (high - low)
+            labels = self.relative(batch.labels)
             errors: Tensor = self.head[1:](clips) - labels
         known = labels.isfinite().all(1).cpu() & (torch.arange(len(labels)) < self.left)
+        known &= torch.as_tensor(batch.segments).cpu() > 0
         self.left -= len(labels)
         folds = self.fold_of[torch.as_tensor(batch.clip).cpu()]
         self.moments.add(clips.cpu()[known], labels.cpu()[known], folds[known])
@@ -130,16 +126,18 @@ class Ridge(TraitRegressor):
         sums = self.trainer.strategy.reduce(self.moments.sums.to(self.device), reduce_op="sum")
         self.moments.sums = torch.as_tensor(sums).cpu()
         solution = self.moments.solve(self.penalties)
-        for parameter, solved in (self.linear.weight, solution.weight), (self.linear.bias, solution.bias):
-            parameter.grad = parameter.detach() - solved.to(parameter)
-        self._optimiser(0).step()  # of length 1, to the solution
-        pool = self.head[0]
-        assert isinstance(pool, Descriptors)
-        if not pool.maximum:
-            self.reference.copy_(pool.expand(solution.mean, self.reference.shape[1:]))
+        step_to(self._optimiser(0), [(self.linear.weight, solution.weight), (self.linear.bias, solution.bias)])
+        self.set_reference(solution.mean)
         self.log_dict({f"penalty/{name}": each for name, each in zip(self.targets, solution.penalties, strict=True)})
         self.trainer.should_stop = self.freeze_backbone
         del self.moments
+
+    def set_reference(self, mean: Tensor) -> None:
+        """Take the mean descriptors `(descriptors,)` of clips as those of the average clip."""
+        pool = self.head[0]
+        assert isinstance(pool, Descriptors)
+        if not pool.maximum and self.modality != "text":  # an empty position is no word, average or other
+            self.reference.copy_(pool.expand(mean, self.reference.shape[1:]))
 
     def _fine_tune(self, batch: Batch) -> Tensor:
         """Take a step of gradient descent."""
@@ -171,6 +169,19 @@ class Ridge(TraitRegressor):
             return step
         found = super().configure_optimizers()
         return {"optimizer": step}, found if isinstance(found, dict) else {"optimizer": found}
+
+
+def clips_of_process(model: TraitRegressor) -> int:
+    """Return how many training clips this process has; what follows them fills its last batch."""
+    sampler = model.trainer.train_dataloader.sampler  # type: ignore[union-attr]
+    return len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))
+
+
+def step_to(optimiser: Any, solved: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Set parameters to their solution by a step of length 1, since checkpoints count steps."""
+    for parameter, value in solved:
+        parameter.grad = parameter.detach() - value.to(parameter)
+    optimiser.step()
 
 
 class Descriptors(nn.Module):

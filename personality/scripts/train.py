@@ -51,8 +51,7 @@ def train(config: DictConfig) -> float:
 
     seed_everything(config.seed, workers=True)
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
-    shape = {"input_shape": data.input_shape, "modality": data.modality, "targets": data.targets}
-    model = instantiate(config.model, **shape, _convert_="all")
+    model = instantiate(config.model, **data.model_arguments, _convert_="all")
     if config.compile:
         model.compile()
     trainer = instantiate(config.trainer, _convert_="all")

@@ -12,15 +12,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from personality.atomic import atomic_write
-from personality.corpus.annotations import write_labels
+from personality.corpus.annotations import write_labels, write_transcripts
 from personality.corpus.labelled import LABEL_FILES, LabelledCorpus
 from personality.corpus.splits import SPLITS
 from personality.corpus.synthetic.labels import CUE_TRAITS, clip_table
+from personality.corpus.synthetic.words import say, word_strengths
+from personality.corpus.transcripts import Transcripts, Word
 from personality.traits import CLIP_SECONDS, TARGETS
 
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
-SETTINGS, CUES = "settings.txt", "cues.csv"
+SETTINGS, CUES, WORDS = "settings.txt", "cues.csv", "words.csv"
+TRANSCRIPT_FILES = {split: name.replace("annotation", "transcription") for split, name in LABEL_FILES.items()}
 VERSION = 3  # of the generator: increase it whenever its files change
 
 
@@ -28,9 +31,9 @@ class SampleCorpus(LabelledCorpus):
     """A small corpus of drawn people with synthetic voices, with the layout, names and labels of First Impressions.
 
     Labels have the means, standard deviations and correlations of the real ones. A person has several clips with
-    similar labels, and most persons in val and test are also in train. Each trait has one tone and one feature of the
-    face as its cues; their strength follows the label (see `synthetic.labels`). Other tones and features are
-    distractors.
+    similar labels, and most persons in val and test are also in train. Each trait has one tone, one feature of the face
+    and three words of the transcript as its cues; their strength follows the label (see `synthetic.labels`). Other
+    tones, features and words are distractors. The voices speak no language: the words are in the transcript alone.
 
     Args:
         root: Folder of the corpus.
@@ -71,6 +74,7 @@ class SampleCorpus(LabelledCorpus):
         """Make the files that are missing: one to two minutes on two cores. A run that was stopped continues."""
         self._check_folder()
         clips = [path for path in self._paths() if not path.exists()]
+        self._write_words()
         tables = [self.root / name for name in (CUES, *LABEL_FILES.values())]
         if clips or not all(path.exists() for path in tables):
             self._make(clips)
@@ -99,9 +103,33 @@ class SampleCorpus(LabelledCorpus):
             with atomic_write(self.root / name) as part:
                 write_labels(part, self._clip_table.loc[self._clip_table["split"] == split, list(TARGETS)])
 
+    def _write_words(self) -> None:
+        """Write the words of all clips, and the transcripts as First Impressions has them."""
+        if not (self.root / WORDS).exists():
+            strengths = word_strengths(self._clip_table[[*TARGETS]], self.seed)
+            words = [say(str(clip), strength, self.seconds, self.seed) for clip, strength in strengths.iterrows()]
+            with atomic_write(self.root / WORDS) as part:
+                pd.concat(words).to_csv(part, index=False, float_format="%.4f")
+        texts = self._words.groupby("clip", sort=False)["word"].agg(" ".join)
+        for split, name in TRANSCRIPT_FILES.items():
+            if not (self.root / name).exists():
+                with atomic_write(self.root / name) as part:
+                    write_transcripts(part, texts[self._clip_table["split"] == split])
+
+    def transcripts(self, split: str) -> Transcripts:
+        """Return the words of each clip, with their times: `Corpus.transcripts`."""
+        rows = self._words[self._words["clip"].isin(self.clips(split).index)]
+        columns = ["word", "start", "end"]
+        return {str(clip): [*map(Word._make, part[columns].to_numpy().tolist())] for clip, part in rows.groupby("clip")}
+
     def cues(self) -> pd.DataFrame:
-        """Return where each cue is heard or seen: `Corpus.cues`."""
-        return pd.read_csv(self.root / CUES)
+        """Return where each cue is heard, seen or read: `Corpus.cues`."""
+        words = self._words.dropna(subset="trait").rename(columns={"word": "cue"})
+        return pd.concat([pd.read_csv(self.root / CUES), words.assign(modality="words")], ignore_index=True)
+
+    @cached_property
+    def _words(self) -> pd.DataFrame:
+        return pd.read_csv(self.root / WORDS)
 
     @cached_property
     def _clip_table(self) -> pd.DataFrame:

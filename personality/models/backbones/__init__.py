@@ -22,6 +22,7 @@ from personality.models.backbones.identity import identity
 from personality.models.backbones.normalise import Normalise
 from personality.models.backbones.spectrum import spectrum
 from personality.models.backbones.vgg import VGG_MEAN, vgg_face, vggish
+from personality.models.backbones.words import hashed_words, learnt_words
 from personality.traits import Modality
 
 BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
@@ -31,14 +32,19 @@ BACKBONES: dict[str, Callable[..., nn.Sequential]] = {
     "spectrum": spectrum,
     "spectrum_relu": partial(spectrum, relu=True),
     "identity": identity,
+    "hashed_words": hashed_words,
+    "learnt_words": learnt_words,
 }
-FAMILIES: dict[str, int] = {"timm": 2, "torchaudio": 1}
+LINES = "spectrum", "spectrum_relu", "identity", "hashed_words", "learnt_words"
+"""Those for inputs with one dimension of space."""
+FAMILIES: dict[str, int] = {"timm": 2, "torchaudio": 1, "transformers": 1}
 """The families, which are modules of this package, and the number of dimensions of space of their inputs."""
 DEFAULTS: dict[tuple[Modality, int], str] = {
     ("audio", 1): "spectrum",
     ("audio", 2): "vggish",
     ("image", 2): "vgg_face",
     ("vector", 1): "identity",
+    ("text", 1): "hashed_words",
 }
 """The backbone of each modality and number of dimensions of space."""
 
@@ -55,7 +61,7 @@ def build_backbone(
     Args:
         input_shape: `(segments, channels, *space)`.
         modality: What the input shows: `spectrum` is built for audio with one dimension of space, `vggish` for audio
-            with two, `vgg_face` for images, `identity` for embeddings, which come from a network.
+            with two, `vgg_face` for images, `identity` for embeddings, which come from a network, `hashed_words` for text.
         name: One of `BACKBONES`, or a family and a name of it, to choose another.
         width: Factor on every number of channels.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
@@ -74,7 +80,7 @@ def build_backbone(
         raise ValueError(
             f"Got {got}: expected one of {', '.join(BACKBONES)}, or {families}; choose with model.backbone."
         )
-    dimensions = FAMILIES[family] if colon else 1 if family in ("spectrum", "spectrum_relu", "identity") else 2
+    dimensions = FAMILIES[family] if colon else 1 if family in LINES else 2
     if dimensions != len(space):
         raise ValueError(
             f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
@@ -88,6 +94,11 @@ def build_backbone(
         raise ValueError(
             f"Got inputs of {' x '.join(map(str, space))} for the backbone dlib_face: expected at least {SMALLEST} "
             "pixels a side, best 150; set data.size."
+        )
+    if (modality == "text") != (family in (*LINES[3:], "transformers")):
+        raise ValueError(
+            f"Got the backbone {name} for an input of {modality}: words need hashed_words, learnt_words or "
+            "transformers:NAME, and these need words; leave the backbone unnamed."
         )
     layers: nn.Sequential
     if colon:
