@@ -120,9 +120,7 @@ def read_transcript_files(paths: Iterable[Path]) -> Transcripts:
 
 def _read_many(path: Path) -> dict[str, list[Word]]:
     if path.is_dir():
-        files = {
-            clip_name(file.stem): file for suffix in reversed(FILES) for file in sorted(path.rglob(f"*{suffix}"))
-        }
+        files = {clip_name(file.stem): file for suffix in reversed(FILES) for file in sorted(path.rglob(f"*{suffix}"))}
         if not files:
             raise ValueError(f"{path} has no file {', '.join(FILES)}. Expected one a clip; name another folder.")
         return {clip: read_words(file) for clip, file in sorted(files.items())}

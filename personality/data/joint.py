@@ -1,7 +1,7 @@
 """Joint data: several inputs of the same clips, such as voice, face and words."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,9 @@ class Joint(TraitDataModule):
 
     modality = "joint"
 
-    def __init__(self, corpus: Corpus, parts: Mapping[str, TraitDataModule | Mapping[str, Any]], **loading: Any) -> None:
+    def __init__(
+        self, corpus: Corpus, parts: Mapping[str, TraitDataModule | Mapping[str, Any]], **loading: Any
+    ) -> None:
         if not parts or any(not name.isidentifier() for name in parts):
             raise ValueError(
                 f"Got the parts {join_names(parts) or 'none'}: expected names of letters, such as voice and face; "
@@ -98,14 +100,27 @@ class Joint(TraitDataModule):
         there: np.ndarray = np.any([part.segments(split) > 0 for part in self.parts.values()], axis=0)
         return there.astype(np.int32)
 
+    @property
+    def encoded_by(self) -> str:  # type: ignore[override]
+        """The keys of the networks whose output the parts load instead of inputs."""
+        return " ".join(filter(None, (part.encoded_by for part in self.parts.values())))
+
     def dataset(self, split: str, count: int | None = None, key: str = "") -> "JointDataset":  # type: ignore[override]
         """Return the clips of a split as a dataset, each part with its own number of segments in training."""
         parts = {
-            name: part.dataset(split, count and (part.train_segments or part.input_shape[0]), part.encoded_by)
+            name: part.dataset(split, count and part.train_segments, part.encoded_by if key else "")
             for name, part in self.parts.items()
         }
         labels = torch.tensor(self.clips(split)[self.targets].to_numpy(dtype=np.float32))
         return JointDataset({name: each.read for name, each in parts.items()}, self.usable(split), labels)
+
+    def training_batches(self, clips: int, device: torch.device) -> Iterator[Batch]:
+        """Load up to so many training clips, evenly chosen, as they are loaded to be scored."""
+        rows, dataset = self.usable("train"), self.dataset("train", key=self.encoded_by)
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(clips, len(rows))).astype(int))]
+        for some in np.array_split(chosen, -(-len(chosen) // self.batch_size)):
+            moved = self.transfer_batch_to_device(dataset.read(some), device, 0)
+            yield self.on_after_batch_transfer(moved, 0)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the parts of a batch."""

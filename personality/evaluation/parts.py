@@ -75,13 +75,15 @@ def part_table(
     found = estimates(sums, groups, [*tables], targets, pairs=pairs, resamples=resamples)
     rows = [_variance(shares, scores, labels[evaluable], groups, resamples)]
     for part in parts:
-        for kind, name in {"only": f"only {part}", "without": f"without {part}", "gain": f"model - without {part}"}.items():
+        for kind, name in {
+            "only": f"only {part}",
+            "without": f"without {part}",
+            "gain": f"model - without {part}",
+        }.items():
             some = found[found["predictor"] == name]
             rows.append(some.assign(part=part, metric=f"{kind}: " + some["metric"]).drop(columns="predictor"))
     table = pd.concat(rows, ignore_index=True)
-    counts = {
-        part: int(predictions.loc[evaluable, f"{targets[0]}{FROM}{part}"].notna().sum()) for part in parts
-    }
+    counts = {part: int(predictions.loc[evaluable, f"{targets[0]}{FROM}{part}"].notna().sum()) for part in parts}
     table["clips"] = table["part"].map(counts)
     return table[["part", "clips", "metric", "target", "value", "low", "high"]]
 
@@ -107,7 +109,9 @@ def _variance(
     sums = torch.stack(columns, dim=1)  # (clips, n, targets)
 
     def compute(sums: Tensor) -> Tensor:
-        count, y, s, yy, ss = (sums[..., index, :] / sums[..., 0, :] if index else sums[..., 0, :] for index in range(5))
+        count, y, s, yy, ss = (
+            sums[..., index, :] / sums[..., 0, :] if index else sums[..., 0, :] for index in range(5)
+        )
         found = []
         for index in range(len(shares)):
             c, cy, cs = (sums[..., 5 + 3 * index + each, :] / count for each in range(3))
@@ -147,7 +151,9 @@ def parts_text(table: pd.DataFrame) -> str:
         by_metric = rows.set_index("metric")
         cells = []
         for metric in shown:
-            value, low, high = by_metric.loc[metric, ["value", "low", "high"]] if metric in by_metric.index else [float("nan")] * 3
+            value, low, high = (
+                by_metric.loc[metric, ["value", "low", "high"]] if metric in by_metric.index else [float("nan")] * 3
+            )
             cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
         lines.append(f"{part:10}{rows['clips'].iloc[0]:>7,}" + "".join(f"{cell:>26}" for cell in cells))
     return "\n".join(

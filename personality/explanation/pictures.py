@@ -131,7 +131,7 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
         for axes in panels[-2:]:
             axes.set(yticks=[], ylabel="")  # as in the first panel
         save_picture(figure, path, dpi=90)
-    boxes = [_box(axes) for axes in panels]
+    boxes = [panel_box(axes) for axes in panels]
     left, _, right, _ = boxes[-2]
     return Panels(round((left + right) / 2, 4), boxes if heatmaps[0].has_time else boxes[:-3])
 
@@ -186,7 +186,8 @@ def _total(heatmap: Heatmap) -> float:
     return float(heatmap.shares.sum() + heatmap.bias)
 
 
-def _box(axes: Axes) -> Box:
+def panel_box(axes: Axes) -> Box:
+    """Return where a panel lies in its picture."""
     box = axes.get_position()
     left, top, right, bottom = (round(float(edge), 4) for edge in (box.x0, 1 - box.y1, box.x1, 1 - box.y0))
     return left, top, right, bottom

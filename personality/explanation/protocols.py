@@ -40,6 +40,21 @@ class Model(Protocol):
     def modules(self) -> Iterator[nn.Module]: ...
 
 
+class JointModel(Model, Protocol):
+    """A model whose score is its bias and what its parts add."""
+
+    bias: Tensor
+    """`(targets,)`."""
+    gate: Tensor
+    """`(parts, targets)`: the weight of each part."""
+    expected: Tensor
+    """`(parts, targets)`: the mean score of each part; less that, and times the gate, is what it adds."""
+
+    @property
+    def models(self) -> "Mapping[str, Model]":
+        """The model of each part, by name."""
+
+
 class Data(Protocol):
     """Clips that can be read again by their rows in a split's table."""
 

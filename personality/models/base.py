@@ -19,6 +19,7 @@ from personality.models.optimisers import OPTIMISERS, SCHEDULES, build_optimiser
 from personality.settings import RecordsSettings
 from personality.traits import TRAITS, Batch, Modality, Scores
 
+
 class Data(Protocol):
     """What a model reads of the trainer's data module."""
 
@@ -40,6 +41,9 @@ class Data(Protocol):
     @property
     def parts(self) -> "Mapping[str, Data]":
         """Of joint data: the inputs, by name."""
+
+    def training_batches(self, clips: int, device: torch.device) -> Iterator[Batch]:
+        """Of joint data: batches of so many training clips, as they are loaded to be scored."""
 
     def encode(self, network: nn.Module, key: str, compute: bool) -> None:
         """Serve what a frozen network makes of the inputs, under a key; compute what is missing, or serve inputs."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from personality.models.base import Data, TraitRegressor
@@ -14,6 +15,8 @@ from personality.traits import Batch, Scores
 
 MOMENTUM = 0.05
 """The share of a batch in the running mean of a part's scores."""
+CENTRED_BY = 256
+"""How many training clips say what a part adds on average, before each validation."""
 
 
 class Joint(TraitRegressor):
@@ -91,17 +94,21 @@ class Joint(TraitRegressor):
 
     def _shares(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what each part adds, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
-        scores, present = [], []
-        for name, part in self.models.items():
-            segments, weights = part._score_segments(batch.parts[name])
-            scores.append((segments * weights.unsqueeze(2)).sum(1))
-            present.append(weights.any(1))
-        found, there = torch.stack(scores, dim=1), torch.stack(present, dim=1)
+        found, there = self._part_scores(batch)
         if self.training:
             self._update_expected(found.detach(), there)
             kept = there & (torch.rand(there.shape, device=there.device) >= self.drop)
             there = torch.where(kept.any(1, keepdim=True), kept, there)
         return self.gate * (found - self.expected), there
+
+    def _part_scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the score of each part, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
+        scores, present = [], []
+        for name, part in self.models.items():
+            segments, weights = part._score_segments(batch.parts[name])
+            scores.append((segments * weights.unsqueeze(2)).sum(1))
+            present.append(weights.any(1))
+        return torch.stack(scores, dim=1), torch.stack(present, dim=1)
 
     def _update_expected(self, scores: Tensor, there: Tensor) -> None:
         """Update the running mean of the scores of each part."""
@@ -115,6 +122,23 @@ class Joint(TraitRegressor):
         shares, present = self._shares(batch)
         scores = self.bias + (shares * present.unsqueeze(2)).sum(1, keepdim=True)
         return scores, torch.ones(len(scores), 1, device=scores.device)
+
+    def on_validation_start(self) -> None:
+        """While fitting, take the mean scores of parts as validation computes them; the scores of clips stay."""
+        super().on_validation_start()
+        if self.trainer.state.fn == TrainerFn.FITTING and self.automatic_optimization:
+            self._centre()
+
+    @torch.no_grad()
+    def _centre(self) -> None:
+        sums, counts = torch.zeros_like(self.expected), torch.zeros_like(self.expected[:, :1])
+        for batch in self.data.training_batches(CENTRED_BY, self.device):
+            scores, there = self._part_scores(batch)
+            sums += (scores * there.unsqueeze(2)).sum(0)
+            counts += there.sum(0).unsqueeze(1)
+        expected = torch.where(counts > 0, sums / counts.clamp(min=1), self.expected)
+        self.bias.add_((self.gate * (expected - self.expected)).sum(0))
+        self.expected.copy_(expected)
 
     def serve_encodings(self, data: Data, compute: bool) -> None:
         """Let each part of the data serve what its frozen backbone makes of it."""

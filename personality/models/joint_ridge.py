@@ -118,4 +118,3 @@ class JointRidge(Joint):
         """Return what takes the step to the solution."""
         heads = [each for part in self.ridges for each in part.linear.parameters()]
         return torch.optim.SGD([*heads, self.bias], lr=1.0)
-

@@ -157,9 +157,7 @@ class Moments:
         """Return the factor of each descriptor, 0 for one that is the same in all clips."""
         varies = variance.sqrt() > 1e-6 * (1 + mean.abs())
         scales = []
-        for block, some, power in zip(
-            self.blocks, varies.split(self._sizes), variance.split(self._sizes), strict=True
-        ):
+        for block, some, power in zip(self.blocks, varies.split(self._sizes), variance.split(self._sizes), strict=True):
             scale = torch.where(some, power.rsqrt() if block.standardise else torch.ones_like(power), 0)
             if len(self.blocks) > 1:
                 scale *= block.factor / (power * scale.square()).sum().clamp(min=1e-12).sqrt()
