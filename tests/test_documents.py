@@ -63,7 +63,7 @@ def test_a_command_composes(command, tmp_path):
 
 def test_commands_of_the_evaluation_are_known():
     evaluations = [line[3:] for line in LINES if line[1:3] == ["-m", "personality.evaluation"]]
-    assert {"compare", "plot", "fuse", "calibrate"} < {arguments[0] for arguments in evaluations}
+    assert {"compare", "plot", "leaderboard", "fuse", "calibrate"} < {arguments[0] for arguments in evaluations}
     for arguments in evaluations:
         default = [] if arguments[0] in COMMANDS else ["evaluate"]
         assert parser().parse_args([*default, *arguments])

@@ -3,6 +3,7 @@
 from personality.evaluation.calibration import calibration, rescale
 from personality.evaluation.fairness import fairness, read_groups
 from personality.evaluation.fusion import fuse, fuse_folds, learn_weights
+from personality.evaluation.leaderboard import leaderboard
 from personality.evaluation.metrics import TraitMetrics, compute_metrics
 from personality.evaluation.predictions import read_predictions, read_trait_labels, write_predictions
 from personality.evaluation.results import compare, evaluate, evaluate_folds
@@ -17,6 +18,7 @@ __all__ = [
     "fairness",
     "fuse",
     "fuse_folds",
+    "leaderboard",
     "learn_weights",
     "read_groups",
     "read_predictions",

@@ -1,4 +1,4 @@
-"""Evaluate, compare, fuse and rescale predictions from the command line: `python -m personality.evaluation --help`."""
+"""Evaluate, compare, fuse and rescale predictions: `python -m personality.evaluation --help`."""
 
 import argparse
 import sys
@@ -26,6 +26,8 @@ python -m personality.evaluation A.csv                      metrics of the predi
 python -m personality.evaluation A.csv --groups people.csv  also by gender, ethnicity and age
 python -m personality.evaluation compare A.csv B.csv        the paired difference of two models
 python -m personality.evaluation plot A.csv B.csv -o C.png  scores against labels, and metrics with intervals
+python -m personality.evaluation leaderboard A.csv B.csv ... -o DIR
+                                                            one table of several models on the clips that all scored
 python -m personality.evaluation fuse A.csv B.csv -o C.csv  average several models, or learn their weights (--learn)
 python -m personality.evaluation fuse RUN_A RUN_B -o C.csv  the same for runs with folds; each fold has its weights
 python -m personality.evaluation calibrate A.csv --validation V.csv -o C.csv
@@ -66,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     labels.add_argument("--labels", type=Path, metavar="FILE", help="labels of the predicted clips (csv or pickle)")
     train = argparse.ArgumentParser(add_help=False)
     train.add_argument("--train", type=Path, metavar="FILE", help="labels of the training clips (csv or pickle)")
-    train.add_argument("--csv", type=Path, metavar="FILE", help="write all values with their intervals to this file")
+    numbers = argparse.ArgumentParser(add_help=False)
+    numbers.add_argument("--csv", type=Path, metavar="FILE", help="write all values with their intervals to this file")
     validation = argparse.ArgumentParser(add_help=False)
     validation.add_argument(
         "--validation-labels", type=Path, metavar="FILE", help="labels of the validation clips (csv or pickle)"
@@ -74,20 +77,32 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m personality.evaluation", epilog=MANUAL, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = result.add_subparsers(dest="command", required=True, metavar="{evaluate,compare,plot,fuse,calibrate}")
+    commands = result.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
 
-    command = commands.add_parser("evaluate", parents=[labels, train], help="metrics of predictions (the default)")
+    command = commands.add_parser(
+        "evaluate", parents=[labels, train, numbers], help="metrics of predictions (the default)"
+    )
     command.add_argument("predictions", type=Path, metavar="A.csv")
     command.add_argument("--groups", type=Path, metavar="FILE", help="csv with clip or source, gender, ethnicity, age")
     command.add_argument("--count-missing", action="store_true", help="give missing clips the mean training label")
 
-    command = commands.add_parser("compare", parents=[labels, train], help="the paired difference of two models")
+    command = commands.add_parser(
+        "compare", parents=[labels, train, numbers], help="the paired difference of two models"
+    )
     command.add_argument("predictions", type=Path, metavar="A.csv")
     command.add_argument("second", type=Path, metavar="B.csv")
 
-    command = commands.add_parser("plot", parents=[labels, train], help="draw scores against labels, and intervals")
+    command = commands.add_parser(
+        "plot", parents=[labels, train, numbers], help="draw scores against labels, and intervals"
+    )
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="C.png")
+
+    command = commands.add_parser("leaderboard", parents=[labels, train], help="one table of several models")
+    command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for leaderboard.csv, .txt, .html, .png"
+    )
 
     command = commands.add_parser("fuse", parents=[labels, validation], help="combine several models into one")
     command.add_argument("predictions", type=Path, nargs="+", metavar="A.csv")
@@ -107,7 +122,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> None:
     scale = _scale(options)
-    predictions, train = _read_labelled(options.predictions, options.labels, scale), _read_training_labels(options)
+    predictions = _read_labelled(options.predictions, _read_labels(options.labels, scale), scale)
+    train = _read_training_labels(options)
     results = evaluate(predictions, train, scale=scale, count_missing=options.count_missing)
     calibrated = calibration(predictions)
     print(results_text(results), calibration_text(calibrated), sep="\n\n")
@@ -123,8 +139,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     scale = _scale(options)
-    first, second = (_read_labelled(path, options.labels, scale) for path in (options.predictions, options.second))
-    train = _read_training_labels(options)
+    labels, train = _read_labels(options.labels, scale), _read_training_labels(options)
+    first, second = (_read_labelled(path, labels, scale) for path in (options.predictions, options.second))
     results = compare(first, second, train, scale=scale)
     print(f"first   {options.predictions}\nsecond  {options.second}\n\n{results_text(results)}\n")
     for name, predictions in [("first", first), ("second", second)]:
@@ -136,21 +152,34 @@ def _compare(options: argparse.Namespace) -> None:
 def _plot(options: argparse.Namespace) -> None:
     from personality.evaluation.plots import draw_results  # the other commands start without Matplotlib
 
-    train, scale = _read_training_labels(options), _scale(options)
-    tables = [_read_labelled(path, options.labels, scale) for path in options.predictions]
-    names = _short_names(options.predictions)
-    draw_results(options.output, dict(zip(names, tables, strict=True)), train, scale)
-    print(f"Drew {len(tables)} model{'s' * (len(tables) > 1)}: {options.output}")
+    train, scale, models = _read_training_labels(options), _scale(options), _read_models(options)
+    draw_results(options.output, models, train, scale)
+    print(f"Drew {len(models)} model{'s' * (len(models) > 1)}: {options.output}")
     if options.csv:
-        results = [
-            evaluate(table, train, scale=scale).assign(file=name) for name, table in zip(names, tables, strict=True)
-        ]
+        results = [evaluate(table, train, scale=scale).assign(file=name) for name, table in models.items()]
         _write(pd.concat(results), options.csv)
 
 
+def _leaderboard(options: argparse.Namespace) -> None:
+    from personality.evaluation.result_files import write_leaderboard  # the other commands start without Matplotlib
+
+    models, train = _read_models(options), _read_training_labels(options)
+    print(write_leaderboard(options.output, models, train, _scale(options)))
+    print(f"Wrote leaderboard.csv, .txt, .html and .png to {options.output}")
+
+
+def _read_models(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
+    """Read predictions with labels from several files, by the shortest names that differ."""
+    names, scale = _short_names(options.predictions), _scale(options)
+    labels = _read_labels(options.labels, scale)
+    return {name: _read_labelled(path, labels, scale) for name, path in zip(names, options.predictions, strict=True)}
+
+
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Name files by as few of their last folders as make the names differ."""
+    """Name files by as few of their last folders as make the names differ, and by their suffixes only if needed."""
     parts = [path.absolute().with_suffix("").parts for path in paths]
+    if len({*parts}) < len(parts):
+        parts = [path.absolute().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
@@ -159,9 +188,10 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _fuse(options: argparse.Namespace) -> None:
+    scale = _scale(options)
     if all((path / "fold_0").is_dir() for path in options.predictions):
         folds = fuse_folds(options.predictions)
-        print(results_text(evaluate_folds(folds, scale=_scale(options))))
+        print(results_text(evaluate_folds(folds, scale=scale)))
         _write_predictions(options.output, pd.concat([predictions for predictions, _ in folds]).sort_index())
         return
     weights = None
@@ -171,7 +201,7 @@ def _fuse(options: argparse.Namespace) -> None:
                 f"Got {len(options.learn)} validation files for {len(options.predictions)} files to fuse. Expected one "
                 "for each, of the same models in the same order; add the missing ones after --learn."
             )
-        given = options.validation_labels, _scale(options), "--validation-labels"
+        given = _read_labels(options.validation_labels, scale), scale, "--validation-labels"
         validation = [_read_labelled(path, *given) for path in options.learn]
         learnt = learn_weights(validation)
         print(
@@ -180,15 +210,18 @@ def _fuse(options: argparse.Namespace) -> None:
             sep="\n",
         )
         weights = learnt.to_numpy()
-    tables = [_read(path, options.labels, _scale(options)) for path in options.predictions]
+    labels = _read_labels(options.labels, scale)
+    tables = [read_predictions(path, labels, scale) for path in options.predictions]
     _write_predictions(options.output, fuse(tables, weights))
 
 
 def _calibrate(options: argparse.Namespace) -> None:
     scale = _scale(options)
-    validation = _read_labelled(options.validation, options.validation_labels, scale, "--validation-labels")
+    given = _read_labels(options.validation_labels, scale), scale, "--validation-labels"
+    validation = _read_labelled(options.validation, *given)
     print(calibration_text(calibration(validation)))
-    _write_predictions(options.output, rescale(_read(options.predictions, options.labels, scale), validation))
+    predictions = read_predictions(options.predictions, _read_labels(options.labels, scale), scale)
+    _write_predictions(options.output, rescale(predictions, validation))
 
 
 def _scale(options: argparse.Namespace) -> Scale:
@@ -198,13 +231,13 @@ def _scale(options: argparse.Namespace) -> Scale:
     return low, high
 
 
-def _read(path: Path, labels: Path | None, scale: Scale) -> pd.DataFrame:
-    return read_predictions(path, read_trait_labels(labels, scale) if labels else None, scale)
+def _read_labels(path: Path | None, scale: Scale) -> pd.DataFrame | None:
+    return read_trait_labels(path, scale) if path else None
 
 
-def _read_labelled(path: Path, labels: Path | None, scale: Scale, option: str = "--labels") -> pd.DataFrame:
+def _read_labelled(path: Path, labels: pd.DataFrame | None, scale: Scale, option: str = "--labels") -> pd.DataFrame:
     """Read predictions with labels; raise with the name of the file if it has none."""
-    predictions = _read(path, labels, scale)
+    predictions = read_predictions(path, labels, scale)
     try:
         is_evaluable(predictions)
     except ValueError as error:
@@ -216,8 +249,7 @@ def _read_training_labels(options: argparse.Namespace) -> pd.DataFrame | None:
     """Read the training labels given by --train, or `labels_train.csv` beside the predictions."""
     first = options.predictions[0] if isinstance(options.predictions, list) else options.predictions
     beside = first.absolute().with_name("labels_train.csv")
-    path = options.train or (beside if beside.is_file() else None)
-    return read_trait_labels(path, _scale(options)) if path else None
+    return _read_labels(options.train or (beside if beside.is_file() else None), _scale(options))
 
 
 def _write(results: pd.DataFrame, path: Path | None) -> None:
@@ -231,7 +263,14 @@ def _write_predictions(path: Path, predictions: pd.DataFrame) -> None:
     print(f"Wrote {predictions[scored_targets(predictions)[0]].notna().sum():,} scored clips to {path}")
 
 
-COMMANDS = {"evaluate": _evaluate, "compare": _compare, "plot": _plot, "fuse": _fuse, "calibrate": _calibrate}
+COMMANDS = {
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "plot": _plot,
+    "leaderboard": _leaderboard,
+    "fuse": _fuse,
+    "calibrate": _calibrate,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

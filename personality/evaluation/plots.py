@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from personality.evaluation.leaderboard import SHOWN
 from personality.evaluation.metrics import compute_metrics
 from personality.evaluation.predictions import UNIT, Scale, is_evaluable, labels_of, scores_of, targets_of
 from personality.evaluation.results import evaluate
@@ -105,6 +106,37 @@ def draw_intervals(axes: Axes, tables: Mapping[str, pd.DataFrame], metric: str) 
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_leaderboard(path: Path, table: pd.DataFrame) -> Figure:
+    """Draw every metric of `leaderboard` for every model and baseline: a colour a subset, with 95 % intervals.
+
+    Args:
+        path: The file to write, in any format that Matplotlib knows.
+        table: What `leaderboard` returned.
+
+    Returns:
+        The figure that was written.
+    """
+    table = table[table["target"] == "mean"]
+    subsets, names = list(table["subset"].unique()), list(table["predictor"].unique())
+    figure = Figure(figsize=(15, 1.4 + 0.45 * len(names)), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(SHOWN), sharey=True)
+    for axes, (metric, title) in zip(panels, SHOWN.items(), strict=True):
+        for number, (subset, colour) in enumerate(zip(subsets, COLOURS[: len(subsets)], strict=True)):
+            part = table[(table["metric"] == metric) & (table["subset"] == subset)].set_index("predictor").loc[names]
+            rows = np.arange(len(names)) + 0.22 * (number - (len(subsets) - 1) / 2)
+            axes.hlines(rows, part["low"], part["high"], color=colour, linewidth=2.5)
+            axes.plot(part["value"], rows, "o", color=colour, markersize=4.5, label=subset)
+        axes.set_title(title, fontsize=9)
+        axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.grid(axis="x", color="0.9")
+        axes.tick_params(axis="x", labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(subsets), fontsize=8)
+    figure.savefig(path)
+    return figure
 
 
 def _limits(scale: Scale, trait: str) -> tuple[float, float]:

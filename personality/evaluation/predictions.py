@@ -228,7 +228,17 @@ def common_labels(models: Sequence[pd.DataFrame]) -> pd.DataFrame:
             f"The files disagree about the labels of {format_clips(different.index[different])}. Expected predictions "
             "for the same labels; read them with labels from one file (--labels FILE)."
         )
-    return by_clip.first()[[target for target in all_labels[0] if all(target in labels for labels in all_labels)]]
+    targets = [target for target in all_labels[0] if all(target in labels for labels in all_labels)]
+    if not targets:
+        found = "; ".join(join_names(labels, 6) for labels in all_labels)
+        raise ValueError(f"The files have scores of different targets: {found}. Expected one in common; rename it.")
+    return by_clip.first()[targets]
+
+
+def common_groups(models: Sequence[pd.DataFrame]) -> pd.Series:
+    """Join the sources of several predictions. A column `group` comes before what the name of a clip says."""
+    groups = pd.concat([groups_of(table) for table in sorted(models, key=lambda table: "group" not in table)])
+    return groups[~groups.index.duplicated()]
 
 
 def _check_range(labels: pd.DataFrame, path: str | Path, scale: Scale) -> None:

@@ -1,19 +1,35 @@
 """The files of results: table, text and picture, and the results by attributes of the people."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from personality.evaluation.fairness import as_groups, fairness_of_folds
 from personality.evaluation.parts import part_names, part_table, parts_text
-from personality.evaluation.plots import draw_results
+from personality.evaluation.leaderboard import leaderboard, leaderboard_page, leaderboard_text
+from personality.evaluation.plots import draw_leaderboard, draw_results
 from personality.evaluation.predictions import UNIT, Scale, groups_of
 from personality.evaluation.results import evaluate_folds
 from personality.evaluation.text import fairness_text, remarks, results_text
 
 log = logging.getLogger(__name__)
+
+
+def write_leaderboard(
+    folder: Path, models: Mapping[str, pd.DataFrame], train: pd.DataFrame | None = None, scale: Scale = UNIT
+) -> str:
+    """Write `leaderboard.csv`, `.txt`, `.html` and `.png`, and return the text: see `leaderboard`."""
+    table = leaderboard(models, train, scale=scale)
+    notes = [f"{name}: {note}" for name, predictions in models.items() for note in remarks(predictions, train, scale)]
+    text = "\n".join([leaderboard_text(table), "", *notes])
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "leaderboard.csv", index=False, float_format="%.7g")
+    (folder / "leaderboard.txt").write_text(text + "\n", encoding="utf-8")
+    (folder / "leaderboard.html").write_text(leaderboard_page(table, notes), encoding="utf-8")
+    draw_leaderboard(folder / "leaderboard.png", table)
+    return text
 
 
 def write_results(

@@ -18,6 +18,7 @@ from personality.evaluation.intervals import RESAMPLES, estimates, predictor_sum
 from personality.evaluation.predictions import (
     UNIT,
     Scale,
+    common_groups,
     common_labels,
     groups_of,
     is_evaluable,
@@ -119,8 +120,7 @@ def compare(
     if not both.any():
         raise ValueError("No clip is scored in both files. Expected predictions for the same split; check the names.")
     scores = {"first": scores_of(first), "second": scores_of(second)}
-    groups = pd.concat([groups_of(first), groups_of(second)])
-    clips = groups[~groups.index.duplicated()].reindex(labels.index).to_frame()
+    clips = common_groups([first, second]).reindex(labels.index).to_frame()
     return _by_subset([_part(scores, clips, labels, both, train, scale)], resamples, pairs=[("second", "first")])
 
 

@@ -74,13 +74,13 @@ def _main_columns(results: pd.DataFrame) -> pd.DataFrame:
     return main.assign(column=main.metric.where(main.target == "mean", main.target.str[0].str.upper()))
 
 
-def format_value(value: float) -> str:
-    """Format a number with four decimals and no leading zero, as tables of the field do.
+def format_value(value: float, decimals: int = 4) -> str:
+    """Format a number with so many decimals and no leading zero, as tables of the field do.
 
     >>> format_value(0.91234), format_value(-0.05), format_value(1.25), format_value(-1e-9), format_value(math.nan)
     ('.9123', '-.0500', '1.2500', '.0000', '-')
     """
-    text = f"{round(value, 4) + 0.0:.4f}"  # adding 0.0 turns -0.0 into 0.0
+    text = f"{round(value, decimals) + 0.0:.{decimals}f}"  # adding 0.0 turns -0.0 into 0.0
     return "-" if math.isnan(value) else text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

@@ -217,6 +217,7 @@ def test_help_shows_every_command(capsys):
     shown = capsys.readouterr().out
     for command in ("compare A.csv B.csv", "plot A.csv B.csv -o C.png", "fuse A.csv B.csv -o C.csv", "calibrate A.csv"):
         assert command in shown
+    assert "leaderboard A.csv B.csv ... -o DIR" in shown
     assert "--groups people.csv" in shown
 
 
