@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from personality.atomic import atomic_write
+from personality.evaluation.fairness import MIN_SOURCES
 from personality.evaluation.metrics import METRICS
 from personality.evaluation.predictions import scored_targets
 from personality.explanation.charts import draw_lines
@@ -24,6 +25,7 @@ LOWEST = -0.5
 """Lower values of a curve are drawn as this one: the skill of a first epoch would flatten the rest."""
 QUALITY = 82
 """Of WEBP pictures, which look like the PNGs at a quarter of their size."""
+GROUP_METRICS = (*METRICS, "bias")
 TABLES = ("cues", "faithfulness", "parameter_randomisation")
 
 
@@ -31,8 +33,8 @@ def write_report(folder: Path, data: Data, split: str) -> Path:
     """Write the report of a split.
 
     Args:
-        folder: Of a run. `results_<split>.csv`, `predictions_<split>.csv`, `metrics.csv` and `heatmaps/<split>/` are
-            shown if they exist.
+        folder: Of a run. `results_<split>.csv`, `fairness_<split>.csv`, `predictions_<split>.csv`, `metrics.csv` and
+            `heatmaps/<split>/` are shown if they exist.
         data: The data module of the run, for the sound of the clips.
         split: The split.
 
@@ -50,6 +52,9 @@ def write_report(folder: Path, data: Data, split: str) -> Path:
         targets=data.targets,
         results=_results(folder / f"results_{split}.csv"),
         metrics=METRICS,
+        groups=_groups(folder / f"fairness_{split}.csv"),
+        group_metrics=GROUP_METRICS,
+        min_sources=MIN_SOURCES,
         scatter=_picture(folder / f"results_{split}.png"),
         curves=_curves(folder / "metrics.csv"),
         videos=_videos(folder / f"predictions_{split}.csv"),
@@ -97,6 +102,31 @@ def _results(path: Path) -> list[tuple[str, list[tuple[str, list[tuple[float, fl
         count = f"{clips}" if clips == labelled else f"{clips} of {labelled}"
         results.append((f"{subset}: {count} clips from {sources} sources", rows))
     return results
+
+
+def _groups(path: Path) -> list[tuple[str, list[tuple[str, str, list[tuple[float, float, float, str]]]]]]:
+    """Read the means over all traits by group of people, and the largest gap between groups.
+
+    Returns:
+        For each attribute its groups: name, number of clips and sources, and for each metric a value, its interval and
+        the two groups of a gap.
+    """
+    if not path.exists():
+        return []
+    numbers = {column: [""] for column in ("value", "low", "high")}
+    table = pd.read_csv(path, keep_default_na=False, na_values=numbers, dtype={"subset": str})  # a group may be "NA"
+    table = table[table["target"] == "mean"]
+    attributes = []
+    for attribute, part in table.groupby("attribute", sort=False):
+        rows = []
+        for subset, cells in part.groupby("subset", sort=False):
+            count = f"{cells['clips'].iloc[0]:,} clips, {cells['sources'].iloc[0]:,} sources"
+            cells = cells.set_index("metric").reindex(GROUP_METRICS)
+            values = (cells[["value", "low", "high"]].to_numpy(float).round(6) + 0.0).tolist()  # no -0
+            pairs = cells["pair"].fillna("")
+            rows.append((str(subset), count, [(*ends, pair) for ends, pair in zip(values, pairs, strict=True)]))
+        attributes.append((str(attribute), rows))
+    return attributes
 
 
 def _curves(path: Path) -> list[dict[str, str]]:

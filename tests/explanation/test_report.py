@@ -19,7 +19,9 @@ from pytorch_lightning import Trainer
 from personality.callbacks import SaveHeatmaps, SaveReport, SaveResults
 from personality.corpus import SampleCorpus, VideoFiles
 from personality.data import ClipSpectrogram
+from personality.evaluation import fairness
 from personality.explanation.charts import draw_lines
+from personality.explanation.report import GROUP_METRICS, write_report
 from personality.models import CamCNN
 from personality.traits import TRAITS
 
@@ -28,11 +30,15 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 
 class Renamed(SampleCorpus):
-    """The sample corpus with a clip whose name is code."""
+    """The sample corpus with a clip whose name is code, and with people of two genders."""
 
     def clips(self, split):
         table = super().clips(split)
         return table.rename(index={table.index[0]: HOSTILE}).sort_index()
+
+    def people(self, split):
+        clips = self.clips(split).index
+        return pd.DataFrame({"gender": np.resize(["female", "male"], len(clips))}, clips)
 
 
 def report(folder, data):
@@ -109,6 +115,7 @@ def test_pictures_load_and_all_say_what_they_show(opened):
         "random_map",
         "loss in training",
         "Planted cues",
+        "Results by group",
     ):
         assert word in text
 
@@ -209,6 +216,40 @@ def test_tables_of_the_page_give_each_mean_with_its_interval(page_of_a_run):
                 else:
                     assert cell == "-"
     assert re.search(r"\[\d", text.split("<h3>Planted cues</h3>")[1].split("</table>")[0])
+
+
+def test_groups_of_people_have_their_results_on_the_page_of_a_run(page_of_a_run):
+    section = page_of_a_run.read_text().split('<h2 id="groups">')[1].split("<h2")[0]
+    assert re.findall("<h3>([^<]*)</h3>", section) == ["By gender"]
+    assert re.findall("<tr><th>([^<]+)<", section) == ["female", "male"]  # too few sources for a gap
+
+
+def test_the_table_by_group_shows_each_value_and_the_pair_of_each_gap(corpus, loading, tmp_path):
+    rng = np.random.default_rng(0)
+    clips = pd.Index([f"s{number // 2:03d}.{number % 2:03d}.mp4" for number in range(120)], name="clip")
+    labels = pd.DataFrame(rng.random((120, 5)), clips, TRAITS)
+    predictions = (labels + rng.normal(0, 0.1, labels.shape)).join(labels.add_suffix("_label"))
+    people = pd.DataFrame(
+        {"language": np.repeat(["<b>A</b>", "NA", "de"], 40), "age": np.repeat(["1", "2"], 60)}, clips
+    )
+    table = fairness(predictions, people, labels, resamples=20)
+    table.to_csv(tmp_path / "fairness_test.csv", index=False)
+    page = write_report(tmp_path, ClipSpectrogram(corpus, segments=4, **loading), "test").read_text()
+    assert "<b>" not in page
+    parts = page.split('<h2 id="groups">')[1].split("<h3>")[1:]
+    assert [part.split("</h3>")[0] for part in parts] == ["By language", "By age"]
+    for part, attribute, groups in zip(parts, people, [["<b>A</b>", "NA", "de"], ["1", "2"]], strict=True):
+        rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in part.split("<tr>")[2:]]
+        assert [unescape(row[0].split("<small")[0]) for row in rows] == [*groups, "largest gap"]
+        assert f">{120 // len(groups)} clips, {60 // len(groups)} sources<" in rows[0][0]
+        means = table[(table.attribute == attribute) & (table.target == "mean")]
+        for row, name in zip(rows, [*groups, "largest gap"], strict=True):
+            expected = means[means.subset == name].set_index("metric").loc[[*GROUP_METRICS]]
+            for cell, line in zip(row[1:], expected.itertuples(), strict=True):
+                value, interval, *pair = unescape(cell.replace("</small>", "")).split("<small>")
+                ends = [float(number) for number in (value, *interval.split(" to "))]
+                assert ends == pytest.approx([line.value, line.low, line.high], abs=0.0006)
+                assert pair == ([line.pair] if line.pair else [])
 
 
 @pytest.mark.slow
