@@ -21,6 +21,8 @@ def write_leaderboard(
     folder: Path, models: Mapping[str, pd.DataFrame], train: pd.DataFrame | None = None, scale: Scale = UNIT
 ) -> str:
     """Write `leaderboard.csv`, `.txt`, `.html` and `.png`, and return the text: see `leaderboard`."""
+    if train is not None:
+        train = train.assign(group=groups_of(train))  # read from the names of clips once, not for each model
     table = leaderboard(models, train, scale=scale)
     notes = [f"{name}: {note}" for name, predictions in models.items() for note in remarks(predictions, train, scale)]
     text = "\n".join([leaderboard_text(table), "", *notes])
