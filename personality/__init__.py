@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from personality.predictor import Predictor, load
+    from personality.predictor import Predictor, load, save_pretrained
 
-__all__ = ["Predictor", "load"]
+__all__ = ["Predictor", "load", "save_pretrained"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -10,11 +11,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from personality import hub
 from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
 from personality.explanation import cam
 from personality.explanation.explainer import Explainer
+from personality.model_card import model_card
 from personality.models import TraitRegressor
+from personality.pretrained import CARD, Saved, read_checkpoint, read_folder, write_folder
 from personality.settings import build, find_class
 from personality.traits import TRAITS, Coordinates
 
@@ -30,17 +34,26 @@ class Explanation(NamedTuple):
     """Where in its clip the segment and each position of its space lie."""
 
 
-class Predictor(NamedTuple):
-    """A trained model and its data module.
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained model and its data module: `model, data = predictor`.
 
     Example:
         predictor = personality.load("best.ckpt")
         predictor.predict("talk.mp4")  # a row for each 15.3 s
         maps, inputs, coordinates = predictor.explain("talk.mp4", clip=0, segment=3)
+        predictor.push_to_hub("user/name")  # others load("hf://user/name")
     """
 
     model: TraitRegressor
     data: TraitDataModule
+    source: Path | None = None
+    """The checkpoint or the folder that they were loaded from."""
+    corpus: dict[str, Any] | None = None
+    """The settings of the corpus that the model was trained on; by default those of the corpus of `data`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.model, self.data))
 
     def predict(self, *videos: str | Path) -> pd.DataFrame:
         """Score videos.
@@ -78,6 +91,41 @@ class Predictor(NamedTuple):
             maps = dict(zip(data.targets, found.maps, strict=True))
             return Explanation(maps, found.inputs, data.coordinates("test", clip, segment))
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Save the model to a folder that `personality.load` reads: see `personality.save_pretrained`."""
+        self._save(Path(folder), Path(folder).resolve().name)
+
+    def push_to_hub(self, address: str, private: bool = False) -> str:
+        """Upload the model to a hub, from which `personality.load("hf://USER/NAME")` reads it.
+
+        The environment variables of `huggingface-hub` hold: HF_TOKEN, and HF_ENDPOINT for another server.
+
+        Args:
+            address: `USER/NAME`. The repository is made if there is none.
+            private: Whether only you can read a new repository.
+
+        Returns:
+            The web address of the upload.
+
+        Raises:
+            ImportError: The extra `hub` is not installed.
+            ConnectionError: The upload failed.
+        """
+        with TemporaryDirectory() as folder:
+            self._save(Path(folder), f"{hub.SCHEME}{address.removeprefix(hub.SCHEME)}")
+            return hub.push(Path(folder), address, private)
+
+    def _save(self, folder: Path, name: str) -> None:
+        """Save the model under a name, with the card of the folder that it was loaded from or a new one."""
+        corpus = self.data.corpus.config if self.corpus is None else self.corpus
+        config = {"corpus": corpus, "data": self.data.config, "model": self.model.config}
+        saved = Saved(config, self.data.state_dict(), self.model.state_dict())
+        if self.source and (card := self.source / CARD).is_file():
+            text = card.read_text(encoding="utf-8")
+        else:
+            text = model_card(config, name, self.source)
+        write_folder(folder, saved, text)
+
     @contextmanager
     def _prepare(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
         """Compute the features of videos in a temporary folder."""
@@ -97,51 +145,68 @@ def load(
     videos: str | Path | Sequence[str | Path] | None = None,
     device: str | torch.device | None = None,
 ) -> Predictor:
-    """Rebuild model and data module from a checkpoint.
+    """Rebuild model and data module from a checkpoint, or from a folder that was passed on.
 
-    The file is read with `weights_only=True`, and only corpora, data modules and models are built from it: the
-    checkpoint of a stranger cannot run code.
+    A stranger's model cannot run code. A checkpoint is read with `weights_only=True`, and only corpora, data modules
+    and models are built from it. A folder is read as numbers and JSON, and only those of this package are built.
 
     Args:
-        checkpoint: Saved by a Trainer, in `train.py` or in Python.
+        checkpoint: Saved by a Trainer, in `train.py` or in Python. Or a folder of `save_pretrained`; or
+            `hf://USER/NAME`, optionally with `@REVISION`, which is downloaded once (extra `hub`).
         corpus: Settings of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
-            another corpus.
+            another corpus. A folder does not say where the clips are: without these settings its model has no corpus.
         data: Settings of the data module that differ here, such as `{"batch_size": 4}`.
         videos: Files and folders of one's own instead of the corpus (see `VideoFiles`): the split `test`.
         device: Where the model computes, such as `cuda`; by default the CPU. Results are always on the CPU.
 
     Raises:
-        FileNotFoundError: There is no such file, or one of the videos does not exist.
+        FileNotFoundError: There is no such file or model, or one of the videos does not exist.
+        ConnectionError: The model cannot be downloaded.
         ValueError: The file is not a checkpoint of this package, or does not fit the model that it names.
     """
     if videos is not None and corpus:
         raise ValueError(f"Got both videos and a corpus, {corpus}. Expected one of them; leave the other out.")
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(
-            f"There is no checkpoint {checkpoint}: expected a file such as runs/*/*/checkpoints/best.ckpt."
-        )
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        config = {"corpus": {}} | content["config"]
-        data = {"targets": [*TRAITS]} | config["data"] | (data or {})
-        model = config["model"]
-    except Exception as error:
-        raise ValueError(
-            f"{checkpoint} is not a checkpoint of `personality`: {error!r}. Expected one that a Trainer saved of a "
-            "model and a data module of `personality`."
-        ) from error
+    source = hub.pull(str(checkpoint)) if str(checkpoint).startswith(hub.SCHEME) else Path(checkpoint)
+    saved = read_folder(source) if source.is_dir() else read_checkpoint(source)
+    trained_on = saved.config["corpus"]
+    data = {"targets": [*TRAITS]} | saved.config["data"] | (data or {})
     clips: Corpus
-    if videos is not None:
-        clips = VideoFiles(videos, find_class(TraitDataModule, data).modality, data["targets"])
-        clips.prepare()
+    if videos is not None or (source.is_dir() and not corpus):
+        clips = VideoFiles(videos or [], find_class(TraitDataModule, data).modality, data["targets"])
+        if videos is not None:
+            clips.prepare()
     else:
         corpus = corpus or {}
-        clips = build(Corpus, corpus if "_target_" in corpus else config["corpus"] | corpus)
+        clips = build(Corpus, corpus if "_target_" in corpus else trained_on | corpus)
     module: TraitDataModule = build(TraitDataModule, data, corpus=clips)
-    module.load_state_dict(content.get(type(module).__qualname__, {}))  # where Lightning puts what it has learnt
-    network: TraitRegressor = build(TraitRegressor, model, **module.model_arguments)
+    module.load_state_dict(saved.learnt)
+    network: TraitRegressor = build(TraitRegressor, saved.config["model"], **module.model_arguments)
     try:
-        network.load_state_dict(content["state_dict"])
+        network.load_state_dict(saved.weights)
     except RuntimeError as error:
         raise ValueError(f"{checkpoint} does not fit the {type(network).__name__} that it names: {error}") from error
-    return Predictor(network.eval().to(device), module)
+    return Predictor(network.eval().to(device), module, source, trained_on)
+
+
+def save_pretrained(checkpoint: str | Path, folder: str | Path) -> None:
+    """Save a checkpoint as a folder to pass on: weights, config and a model card.
+
+    The folder has no path of this machine and nothing that could run. The card is filled from the results that lie
+    beside the checkpoint; read it, and correct it, before you pass it on. Neither the corpus nor the videos need to be
+    there.
+
+    Args:
+        checkpoint: Saved by a Trainer.
+        folder: It is made if there is none; its `model.safetensors`, `config.json` and `README.md` are replaced.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It is not a checkpoint of this package, or its data module or model is of another package.
+
+    Example:
+        personality.save_pretrained("best.ckpt", "face_model")
+        personality.load("face_model").predict("talk.mp4")
+    """
+    source, folder = Path(checkpoint), Path(folder)
+    saved = read_checkpoint(source)
+    write_folder(folder, saved, model_card(saved.config, folder.resolve().name, source))

@@ -44,20 +44,33 @@ def build(kind: type, config: Mapping[str, Any], **more: Any) -> Any:
     """Build the object that a config describes: `_target_`, and the arguments of the constructor.
 
     Raises:
-        ValueError: The config names no subclass of `kind`. So a config from somebody else cannot run other code.
+        ValueError: The config names no subclass of `kind`, so that a config from somebody else cannot run other code;
+            or its arguments do not fit the class.
     """
+    found = find_class(kind, config)
     arguments = {name: value for name, value in config.items() if name not in ("_target_", "_recursive_", *more)}
-    return find_class(kind, config)(**arguments, **more)
+    try:
+        return found(**arguments, **more)
+    except TypeError as error:
+        raise ValueError(
+            f"The settings of {found.__name__} do not fit it: {error}. Expected those of this version; set what is "
+            "missing, or load the model with the version of `personality` that saved it."
+        ) from error
 
 
 def find_class(kind: type, config: Mapping[str, Any]) -> Any:
     """Import the class that a config's `_target_` names, if it is a subclass of `kind`: see `build`."""
-    module, _, name = str(config.get("_target_", "nothing")).rpartition(".")
-    found = getattr(import_module(module), name, None) if module else None
-    if not (isinstance(found, type) and issubclass(found, kind)):
+    target = str(config.get("_target_", "nothing"))
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None) if module else None
+    except ModuleNotFoundError as error:
         raise ValueError(
-            f"The config asks for {config.get('_target_', 'nothing')}: expected a {kind.__name__}. Do not trust this file."
-        )
+            f"The checkpoint asks for {target}, which is not here: {error}. Expected a {kind.__name__}; install what it "
+            "was trained with."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, kind)) or found is kind:
+        raise ValueError(f"The checkpoint asks for {target}: expected a {kind.__name__}. Do not trust this file.")
     return found
 
 

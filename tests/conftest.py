@@ -9,7 +9,7 @@ from personality.corpus import SampleCorpus
 def pytest_collection_finish(session):
     """For tests that run scripts, import slow modules once, in a process that is forked for each run."""
     if any(
-        item.module.__name__.endswith(("test_scripts", "test_prepare", "test_documents"))
+        item.module.__name__.endswith(("test_scripts", "test_prepare", "test_documents", "test_pretrained"))
         for item in session.items
         if hasattr(item, "module")
     ):

@@ -33,7 +33,10 @@ ALLOWED = {
     "evaluation": ["traits", "atomic", "tables"],
     "explanation": ["traits", "atomic", "evaluation"],
     "callbacks": ["traits", "atomic", "evaluation", "explanation"],
-    "predictor": ["traits", "corpus", "data", "explanation", "models"],
+    "pretrained": ["atomic"],
+    "hub": ["pretrained"],
+    "model_card": ["traits", "tables", "evaluation", "explanation.summary", "models.backbones"],
+    "predictor": ["traits", "corpus", "data", "explanation", "models", "pretrained", "hub", "model_card"],
     "__init__": ["predictor"],
     "scripts": ["memory", "predictor", "data", "atomic", "evaluation", "explanation"],
 }
@@ -50,6 +53,8 @@ LIBRARIES = {
     ],
     "h5py": ["data.embedding_files"],
     "av": ["features.demux", "features.media", "features.encoding", "features.subtitles"],
+    "safetensors": ["pretrained"],
+    "huggingface_hub": ["hub"],
     **dict.fromkeys(("torchcam", "captum", "sklearn", "skimage"), ()),
 }
 """The modules that may import a library; the last four are independent references for tests."""

@@ -169,7 +169,8 @@ class Embeddings(TraitDataModule):
                 f"was trained on {len(known)}: {now or 'nothing'} stands where {was or 'nothing'} stood. Expected the "
                 "same numbers in the same order; name other files or columns in data.files and data.select."
             )
-        self.statistics = {torch.device("cpu"): (state_dict["mean"].cpu(), state_dict["std"].cpu())}
+        mean, std = (torch.as_tensor(state_dict[name], dtype=torch.float32).cpu() for name in ("mean", "std"))
+        self.statistics = {torch.device("cpu"): (mean, std)}
 
     def coordinates(self, split: str, clip: int, segment: int) -> Coordinates:
         """Locate the one segment, which is the clip; its space is the named numbers, or time."""

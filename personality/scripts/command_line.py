@@ -73,7 +73,14 @@ def _call(name: str, function: Callable[[DictConfig], Any], config: DictConfig) 
         if type(end) is SystemExit and not isinstance(end.__context__, KeyboardInterrupt):
             raise  # the reason has been reported; Lightning exits in this way after Ctrl-C
         sys.exit(f"\n{name}: stopped. What is finished stays{CONTINUE.get(name, '')}.")
-    except (InstantiationException, MissingMandatoryValue, ValueError, OSError, FloatingPointError) as error:
+    except (
+        InstantiationException,
+        MissingMandatoryValue,
+        ValueError,
+        OSError,
+        ImportError,
+        FloatingPointError,
+    ) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
