@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,12 @@ def test_damaged_folders_are_refused(saved, tmp_path):
         (saved / "config.json").write_text(text)
         with pytest.raises(ValueError, match=r"config\.json is not the config of a model.*fetch it again"):
             personality.load(saved)
+
+
+def test_without_the_extra_an_address_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match="uv sync --extra hub"):
+        personality.load("hf://ada/voices")
 
 
 def test_weights_of_another_network_are_refused(saved):
