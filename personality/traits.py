@@ -89,6 +89,8 @@ class Coordinates(NamedTuple):
         >>> Coordinates(0.0, 0.0, axes, turned).positions()["height"].round(1).tolist()
         [[0.9, 0.8, 0.7], [0.9, 0.8, 0.7]]
         """
+        if self.axes and self.axes[0].times is not None:
+            return {"time": self.axes[0].times.mean(1)}  # of words: when their middle is
         names = [axis.name for axis in self.axes]
         if self.transform is None:
             values = np.meshgrid(*(axis.values for axis in self.axes), indexing="ij", sparse=True)

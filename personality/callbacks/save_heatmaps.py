@@ -17,6 +17,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from personality.callbacks.trainers import datamodule, scored_split
 from personality.explanation import cam
+from personality.explanation.annotated import save_annotations
 from personality.explanation.average import save_average_attribution
 from personality.explanation.explainer import Explainer
 from personality.explanation.faithfulness import save_faithfulness
@@ -33,7 +34,8 @@ class SaveHeatmaps(Callback):
 
     `heatmaps/<split>/` in the trainer's folder (while fitting `<split>_epoch_<number>/`) then holds for each trait a
     sheet of all maps, a picture of each, and the maps as arrays; for all traits `index.csv`, and `cues.csv` if the
-    corpus has planted cues: the energy-based pointing game, with 95 % intervals.
+    corpus has planted cues: the energy-based pointing game, with 95 % intervals. `annotations.csv` and `.txt` are the
+    pointing games on what human annotators marked.
 
     Args:
         top: How many clips of each trait.
@@ -44,6 +46,8 @@ class SaveHeatmaps(Callback):
         average: Also draw the average attribution of high-scoring and of low-scoring clips, at most `top` of each.
         faithfulness: Also measure the faithfulness of all methods: deletion, insertion, pointing games, and the
             parameter randomisation test.
+        cues: Also play the pointing games on what people saw: a folder of human annotations, see
+            `personality.corpus.mm_ocean`.
     """
 
     def __init__(
@@ -54,11 +58,16 @@ class SaveHeatmaps(Callback):
         all_segments: bool = False,
         average: bool = False,
         faithfulness: bool = False,
+        cues: str | None = None,
     ) -> None:
         if top < 1:
             raise ValueError(f"Got top {top}: expected at least 1 clip a trait.")
+        if cues is not None and not Path(cues).is_dir():
+            raise FileNotFoundError(
+                f"There is no folder {cues}. Expected a folder of annotation files; check the path."
+            )
         self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
-        self.average, self.faithfulness = average, faithfulness
+        self.average, self.faithfulness, self.cues = average, faithfulness, cues
         self.selections: dict[str, Highest] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -128,6 +137,8 @@ class SaveHeatmaps(Callback):
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.faithfulness:
             save_faithfulness(folder, explainer, shown)
+        if self.cues is not None:
+            save_annotations(folder, explainer, self.cues)
         if self.average:
             count = min(high["trait"].value_counts().min(), max(1, len(data.usable(split)) // 4))
             high, low = (side[side["rank"] <= count] for side in (high, low))

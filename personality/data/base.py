@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from personality.corpus import Corpus
+from personality.corpus.mm_ocean import read_annotations
 from personality.data.cache_rows import ArrayRows
-from personality.data.cues import mask_cues
+from personality.data.cues import mask_annotations, mask_cues
 from personality.data.dataset import ClipDataset, same
 from personality.data.encodings import encode, encodings
 from personality.data.standardise import standardise
@@ -21,6 +22,7 @@ from personality.data.stored_clips import StoredClips
 from personality.features.encoding import encode_sound
 from personality.features.media import MediaError, read_waveform
 from personality.settings import RecordsSettings
+from personality.tables import format_clips
 from personality.traits import Batch, Coordinates, Modality
 
 LISTENING_RATE = 16_000  # Hz of the sound in a report: it keeps what a log-mel spectrogram shows
@@ -279,6 +281,47 @@ class TraitDataModule(RecordsSettings, StoredClips):
         if name not in self._cues.groups:
             return {}
         return mask_cues(self._cues.get_group(name), self.modality, self.coordinates(split, clip, segment))
+
+    def annotations(self, folder: str, split: str) -> dict[int, pd.DataFrame]:
+        """Read human annotations of a split's clips.
+
+        Args:
+            folder: See `personality.corpus.mm_ocean.read_annotations`.
+            split: The split.
+
+        Returns:
+            For the row of each usable clip that is annotated, its rows of `Annotations.table`.
+
+        Raises:
+            ValueError: None of the clips is annotated.
+        """
+        names, table = self.clips(split).index, read_annotations(folder).table
+        by_clip = {str(clip): rows for clip, rows in table.groupby("clip")}
+        found = {row: by_clip[names[row]] for row in self.usable(split).tolist() if names[row] in by_clip}
+        if not found:
+            raise ValueError(
+                f"{folder} has annotations of {format_clips([*by_clip])}, none of them among the {len(names)} {split} "
+                f"clips, such as {names[0]}. Expected some of the same names; choose another split or folder."
+            )
+        return found
+
+    def annotated(self, split: str, clip: int, annotations: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Locate annotations in all segments of a clip.
+
+        Args:
+            split: The split.
+            clip: The clip's row.
+            annotations: Rows of `Annotations.table`: those of the clip or, as a control, those of another.
+
+        Returns:
+            For each kind and each region a boolean mask, `(segments, *space)`; nothing where the input's axes are
+            neither times nor places.
+        """
+        found = [
+            mask_annotations(annotations, self.modality, self.coordinates(split, clip, segment))
+            for segment in range(self.caches[split].segments[clip])
+        ]
+        return {name: np.stack([masks[name] for masks in found]) for name in found[0]}
 
     @cached_property
     def _cues(self) -> Any:

@@ -1,4 +1,4 @@
-"""Where the planted cues of a synthetic clip lie in a segment."""
+"""Where planted and annotated cues lie in a segment."""
 
 from functools import reduce
 
@@ -19,7 +19,7 @@ MODALITIES = {"audio": "sound", "image": "picture", "text": "words"}
 
 
 def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) -> dict[str, np.ndarray]:
-    """Mark the positions of a segment on which cues lie.
+    """Mark the positions of a segment on which planted cues lie.
 
     Args:
         cues: The rows of `Corpus.cues` of the segment's clip.
@@ -30,12 +30,34 @@ def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) 
         For each trait a boolean mask of the segment's space, `(*space)`.
     """
     cues = cues[cues["modality"] == MODALITIES.get(modality)]
-    cues = cues[(cues["start"] <= coordinates.end) & (cues["end"] > coordinates.start)]
-    times = coordinates.axes[0].times
-    masks = {trait: np.zeros([len(axis.values) for axis in coordinates.axes], dtype=bool) for trait in TRAITS}
-    positions = coordinates.positions() if times is None else {"time": times.mean(1)}
-    for cue in cues[cues["trait"].isin(TRAITS)].to_dict("records"):
-        bounds = [(values, *EDGES[name]) for name, values in positions.items()]
-        inside = [(cue[low] <= values) & (values <= cue[high]) for values, low, high in bounds]
-        masks[cue["trait"]] |= reduce(np.logical_and, inside)
-    return masks
+    return {trait: _cover(cues[cues["trait"] == trait], coordinates) for trait in TRAITS}
+
+
+def mask_annotations(annotations: pd.DataFrame, modality: Modality, coordinates: Coordinates) -> dict[str, np.ndarray]:
+    """Mark the positions of a segment on which human annotations lie.
+
+    Args:
+        annotations: Of a clip: rows of `personality.corpus.mm_ocean.Annotations`.
+        modality: Of the input. Observations of the voice are those of the words, too.
+        coordinates: Where the segment lies.
+
+    Returns:
+        For each kind and each region of the annotations a boolean mask of the segment's space, `(*space)`; nothing
+        where the times and places of the space are unknown.
+    """
+    if any(name not in EDGES for name in coordinates.positions()):
+        return {}
+    rows = annotations[annotations["modality"] == ("picture" if modality == "image" else "sound")]
+    names = [*rows["kind"].unique(), *sorted({*rows["cue"]} - {*rows["kind"]})]
+    return {name: _cover(rows[(rows["kind"] == name) | (rows["cue"] == name)], coordinates) for name in names}
+
+
+def _cover(cues: pd.DataFrame, coordinates: Coordinates) -> np.ndarray:
+    """Return a boolean mask of a segment's space, true within any of the cues."""
+    mask = np.zeros([len(axis.values) for axis in coordinates.axes], dtype=bool)
+    positions = [(values, *EDGES[name]) for name, values in coordinates.positions().items()]
+    for cue in cues[(cues["start"] <= coordinates.end) & (cues["end"] > coordinates.start)].to_dict("records"):
+        mask |= reduce(
+            np.logical_and, [(cue[low] <= values) & (values <= cue[high]) for values, low, high in positions]
+        )
+    return mask

@@ -113,6 +113,10 @@ class Explainer:
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # its parameters can be differentiated
             torch.default_generator.manual_seed(0)  # the CPU's; an accelerator's generator is not used
             model = build(**self.model.hparams)
+        return self.alter(model=model.to(self.model.device))
+
+    def alter(self, model: Model | None = None, method: cam.Method | None = None) -> "Explainer":
+        """Return an explainer of the same segments with another model or another method."""
         other = copy.copy(self)
-        other.model = model.to(self.model.device)
+        other.model, other.method = model or self.model, method or self.method
         return other

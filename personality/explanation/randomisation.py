@@ -32,22 +32,35 @@ def parameter_randomisation_test(explainer: Explainer, selection: pd.DataFrame, 
         method(model, explainer.read(segments)[0]).maps[:, explainer.data.targets.index(trait)].cpu()
         for trait, segments in explainer.batches(selection)
     ]
-    with torch.inference_mode(False):  # methods differentiate the copy
-        randomised = copy.deepcopy(model)
-    layers = [layer for layer in randomised.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)][::-1]
-    stages = {0, 1, 2, (len(layers) + 1) // 2, len(layers)}
+    count = len(_layers(model))
     tables = []
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        for count in range(len(layers) + 1):
-            if count:
-                weight = layers[count - 1].weight
-                weight.data.copy_(torch.empty(weight.shape).normal_() * float(weight.detach().std()))
-            if count not in stages:
-                continue
-            for maps, (trait, segments) in zip(trained, explainer.batches(selection), strict=True):
-                tables.append(_compare(explainer, randomised, trait, segments, maps).assign(layers=count))
+    for layers in sorted({0, 1, 2, (count + 1) // 2, count}):
+        other = randomised(model, layers, seed)
+        for maps, (trait, segments) in zip(trained, explainer.batches(selection), strict=True):
+            tables.append(_compare(explainer, other, trait, segments, maps).assign(layers=layers))
     return pd.concat(tables, ignore_index=True)
+
+
+def randomised(model: Model, layers: int | None = None, seed: int = 0) -> Model:
+    """Return a copy of a model whose last layers have random weights, each with the deviation of the trained ones.
+
+    Args:
+        model: The network.
+        layers: How many layers, from the head down; by default all.
+        seed: Of the random weights. More layers leave the weights of the others as they are.
+    """
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # methods differentiate the copy
+        other = copy.deepcopy(model)
+        torch.default_generator.manual_seed(seed)
+        for layer in _layers(other)[:layers]:
+            weight = layer.weight
+            weight.data.copy_(torch.empty(weight.shape).normal_() * float(weight.detach().std()))
+    return other
+
+
+def _layers(model: Model) -> list[nn.Conv1d | nn.Conv2d | nn.Linear]:
+    """List the layers with weights, from the head down."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)][::-1]
 
 
 def _compare(

@@ -40,12 +40,16 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Format a table of `summary` as text: each mean with its interval in brackets, `-` where there is no mean."""
     cells = {}
     for name in (column for column in table if f"{column}_low" in table):
-        numbers = table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
-        cells[name] = [
-            "-" if np.isnan(mean) else f"{mean:.3f}" + ("" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]")
-            for mean, low, high in numbers
-        ]
+        cells[name] = format_cells(table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float))
     return pd.DataFrame(cells, index=table.index)
+
+
+def format_cells(numbers: np.ndarray) -> list[str]:
+    """Format rows of a value and the ends of its interval, `(rows, 3)`, as `summary_cells` does."""
+    return [
+        "-" if np.isnan(mean) else f"{mean:.3f}" + ("" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]")
+        for mean, low, high in numbers
+    ]
 
 
 def summary_text(table: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 python explain.py runs/.../checkpoints/best.ckpt split=val cam=occlusion
 python explain.py best.ckpt "My talk (1).mp4" interviews/      own videos, files and folders
 python explain.py best.ckpt faithfulness=true                  how faithful are the maps of every method?
+python explain.py best.ckpt cues=mm_ocean/                         do they lie on what people saw?
 """
 
 import logging
