@@ -173,11 +173,16 @@ def test_a_checkpoint_alone_can_be_explained(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_split_and_another_method(trained, tmp_path):
+def test_another_split_and_another_method_held_against_annotations(trained, corpus, tmp_path):
     overrides = f"checkpoint={trained[0] / 'checkpoints/best.ckpt'}", "split=train", "cam=grad_cam"
-    run("explain", *overrides, folder=tmp_path)
-    index = pd.read_csv(newest(tmp_path) / "heatmaps/train/index.csv")
-    assert set(index["method"]) == {"grad_cam"}
+    output = run("explain", *overrides, f"cues={corpus.root / 'annotations'}", folder=tmp_path)
+    heatmaps = newest(tmp_path) / "heatmaps/train"
+    assert set(pd.read_csv(heatmaps / "index.csv")["method"]) == {"grad_cam"}
+    table = pd.read_csv(heatmaps / "annotations.csv")
+    assert set(table["cue"]) == {"voice"}
+    assert set(table["subset"]) == {"all clips", "known sources"}
+    assert (table["clips"] == 6).all()
+    assert "in multiples of chance" in output
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ BOX_SECONDS = 0.5
 of one region in a clip falls within this time to what it is for boxes of any two moments: hands move on."""
 COLUMNS = ["clip", "kind", "cue", "modality", "start", "end", "low", "high", "left", "top", "right", "bottom"]
 NOWHERE = (math.nan,) * 4
+ROUNDING = 1e-3
+"""By how much of the frame a box may reach beyond it without being called odd."""
 LISTED = 20
 """How many oddities are logged."""
 
@@ -134,7 +136,7 @@ def _boxes(
         if not (width > 0 and height > 0 and inside[0] < inside[2] and inside[1] < inside[3]):
             oddities.append(f"{described}; left out")
             continue
-        if inside != corners:
+        if any(abs(cut - corner) > ROUNDING for cut, corner in zip(inside, corners, strict=True)):
             oddities.append(f"{described}, beyond the frame; cut")
         first, last = start, end
         if math.isnan(moment):

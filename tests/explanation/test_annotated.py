@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from personality.corpus import Corpus
+from personality.corpus.synthetic.observations import REGIONS
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
 from personality.data.cues import mask_annotations
 from personality.data.face_frames import extract
@@ -205,3 +206,21 @@ def test_the_files_are_written_and_names_that_do_not_fit_are_an_error(two_source
     annotate(tmp_path / "others", "z.000.mp4", ("Audio", 0, 2, []))
     with pytest.raises(ValueError, match=r"1 clip \(z\.000\.mp4\).*such as a\.000\.mp4"):
         data.annotations(str(tmp_path / "others"), "test")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ClipSpectrogram, "voice"), (FaceFrames, "expression")])
+def test_the_files_of_the_sample_corpus_say_where_its_cues_are(corpus, loading, kind, name, caplog):
+    data = kind(corpus, **loading)
+    data.prepare_data()
+    data.setup()
+    annotations = data.annotations(str(corpus.root / "annotations"), "test")
+    assert [*annotations] == data.usable("test").tolist()
+    for clip, rows in annotations.items():
+        found = data.annotated("test", clip, rows)
+        planted = np.stack([np.any([*data.cues("test", clip, segment).values()], axis=0) for segment in range(3)])
+        if kind is ClipSpectrogram:  # files of this layout have no frequencies
+            planted = np.broadcast_to(planted.any(2, keepdims=True), planted.shape)
+        assert planted.any()
+        assert (found[name][:3] == planted).mean() > 0.999
+        assert found.keys() == ({"voice"} if name == "voice" else {"expression", "background", *REGIONS.values()})
+    assert "Odd" not in caplog.text

@@ -16,13 +16,14 @@ from personality.corpus.annotations import write_labels, write_transcripts
 from personality.corpus.labelled import LABEL_FILES, LabelledCorpus
 from personality.corpus.splits import SPLITS
 from personality.corpus.synthetic.labels import CUE_TRAITS, clip_table
+from personality.corpus.synthetic.observations import write_observations
 from personality.corpus.synthetic.words import say, word_strengths
 from personality.corpus.transcripts import Transcripts, Word
 from personality.traits import CLIP_SECONDS, TARGETS
 
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
-SETTINGS, CUES, WORDS = "settings.txt", "cues.csv", "words.csv"
+SETTINGS, CUES, WORDS, ANNOTATIONS = "settings.txt", "cues.csv", "words.csv", "annotations"
 TRANSCRIPT_FILES = {split: name.replace("annotation", "transcription") for split, name in LABEL_FILES.items()}
 VERSION = 3  # of the generator: increase it whenever its files change
 
@@ -34,6 +35,7 @@ class SampleCorpus(LabelledCorpus):
     similar labels, and most persons in val and test are also in train. Each trait has one tone, one feature of the face
     and three words of the transcript as its cues; their strength follows the label (see `synthetic.labels`). Other
     tones, features and words are distractors. The voices speak no language: the words are in the transcript alone.
+    `annotations/` holds the cues of traits as files of human observers would, in the layout of MM-OCEAN.
 
     Args:
         root: Folder of the corpus.
@@ -75,7 +77,7 @@ class SampleCorpus(LabelledCorpus):
         self._check_folder()
         clips = [path for path in self._paths() if not path.exists()]
         self._write_words()
-        tables = [self.root / name for name in (CUES, *LABEL_FILES.values())]
+        tables = [self.root / name for name in (CUES, ANNOTATIONS, *LABEL_FILES.values())]
         if clips or not all(path.exists() for path in tables):
             self._make(clips)
         super().prepare()
@@ -99,6 +101,9 @@ class SampleCorpus(LabelledCorpus):
         cues = pd.concat(clips.list_cues(*item, self.seconds, self.seed) for item in strengths.items())
         with atomic_write(self.root / CUES) as part:
             cues.to_csv(part, index=False, float_format="%.4f")
+        with atomic_write(self.root / ANNOTATIONS) as part:
+            part.mkdir()
+            write_observations(part, cues)
         for split, name in LABEL_FILES.items():  # last: a corpus with labels is complete
             with atomic_write(self.root / name) as part:
                 write_labels(part, self._clip_table.loc[self._clip_table["split"] == split, list(TARGETS)])
