@@ -15,6 +15,7 @@ from personality.evaluation.intervals import estimates
 from personality.explanation import cam
 from personality.explanation.explainer import Explainer
 from personality.explanation.faithfulness import OTHER_TRAIT
+from personality.explanation.grounded_skill import save_grounded_skill, split_maps
 from personality.explanation.grounding import energy_pointing_game, pointing_game
 from personality.explanation.randomisation import randomised
 from personality.explanation.summary import format_cells
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 OWN, RANDOM, OTHER_CLIP, RANDOMISED = "own map", "random map", "another clip's annotations", "randomised weights"
 MAPS = OWN, RANDOM, OTHER_TRAIT, OTHER_CLIP, RANDOMISED
 """What is held against the annotations: the map of each trait, and four controls."""
+ALL = "all traits"
 GAMES = {"energy_pointing_game": "Energy-based pointing game", "pointing_game": "Pointing game"}
 
 
@@ -34,6 +36,17 @@ class Games(NamedTuple):
     """The rows of the clips in their split."""
     sums: list[np.ndarray]
     """For each clip `(len(MAPS), 5, targets)`: see `play`."""
+
+
+class Measured(NamedTuple):
+    """What the maps of annotated clips have to do with the annotations."""
+
+    games: dict[str, Games]
+    """For each kind and each region, the most frequent first; only clips of which a part is annotated."""
+    clips: list[int]
+    """The rows of all annotated clips."""
+    parts: list[np.ndarray]
+    """For each of them the parts of its score: see `split_maps`."""
 
 
 def play(maps: np.ndarray, mask: np.ndarray, joined: bool) -> np.ndarray:
@@ -61,38 +74,38 @@ def play(maps: np.ndarray, mask: np.ndarray, joined: bool) -> np.ndarray:
     return sums
 
 
-def measure_annotations(explainer: Explainer, annotations: Mapping[int, pd.DataFrame]) -> dict[str, Games]:
+def measure_annotations(explainer: Explainer, annotations: Mapping[int, pd.DataFrame]) -> Measured:
     """Hold the maps of all segments of annotated clips, and of controls, against the annotations.
 
     Args:
         explainer: Explains the segments.
         annotations: `Data.annotations` of its split.
-
-    Returns:
-        The games for each kind and each region, the most frequent first.
     """
     data, split = explainer.data, explainer.split
     others = {RANDOM: explainer.alter(method=cam.random_map), RANDOMISED: explainer.alter(randomised(explainer.model))}
     groups = data.clips(split)["group"]
-    found: dict[str, Games] = {}
+    measured = Measured({}, [], [])
     for clip, rows in tqdm(annotations.items(), f"annotations of {split}", unit="clip", leave=False):
-        masks = {
-            name: mask for name, mask in data.annotated(split, clip, rows).items() if mask.any() and not mask.all()
-        }
+        masks = {name: mask for name, mask in data.annotated(split, clip, rows).items() if mask.any()}
         if not masks:
             continue
         joined = any(axis.name == "time" for axis in data.coordinates(split, clip, 0).axes)
         segments = np.array([(clip, segment) for segment in range(len(next(iter(masks.values()))))])
         maps = {OWN: _maps(explainer, segments)} | {name: _maps(other, segments) for name, other in others.items()}
         maps |= {OTHER_TRAIT: np.roll(maps[OWN], -1, axis=1), OTHER_CLIP: maps[OWN]}
+        measured.clips.append(clip)
+        measured.parts.append(split_maps(maps[OWN], masks, joined))
         other = _another(clip, [*annotations], groups)
         elsewhere = {} if other is None else data.annotated(split, clip, annotations[other])
         for name, mask in masks.items():
             where = dict.fromkeys(MAPS, mask) | {OTHER_CLIP: elsewhere.get(name, np.zeros_like(mask))}
-            games = found.setdefault(name, Games([], []))
-            games.clips.append(clip)
-            games.sums.append(np.stack([play(maps[each], where[each], joined) for each in MAPS]))
-    return dict(sorted(found.items(), key=lambda item: -len(item[1].clips)))
+            sums = np.stack([play(maps[each], where[each], joined) for each in MAPS])
+            if sums[0].any():
+                games = measured.games.setdefault(name, Games([], []))
+                games.clips.append(clip)
+                games.sums.append(sums)
+    in_order = sorted(measured.games.items(), key=lambda item: -len(item[1].clips))
+    return measured._replace(games=dict(in_order))
 
 
 def _maps(explainer: Explainer, segments: np.ndarray) -> np.ndarray:
@@ -117,7 +130,7 @@ def annotation_table(explainer: Explainer, found: Mapping[str, Games]) -> pd.Dat
         A row for each value: `subset` (all clips, those of known sources, which are in training, and those of new
         sources), `cue` (kind or region), `clips`, `sources`, `maps` (their number), `chance` (the mean annotated share
         of a map), `map` (of `MAPS`, or the difference of the first and another), `metric` (of `GAMES`), `target`
-        (`mean` is over the traits), `value`, `low`, `high`.
+        (`ALL` adds up the maps of the traits), `value`, `low`, `high`.
     """
     data, split = explainer.data, explainer.split
     groups = data.clips(split)["group"].to_numpy()
@@ -129,13 +142,17 @@ def annotation_table(explainer: Explainer, found: Mapping[str, Games]) -> pd.Dat
     for subset, chosen in subsets.items():
         for cue, games in found.items():
             rows = [row for row, clip in enumerate(games.clips) if chosen[clip]]
-            sums = torch.from_numpy(np.stack(games.sums)[rows])
-            if not sums.any():
+            if not rows:
                 continue
+            sums = torch.from_numpy(np.stack(games.sums)[rows])
             sources = [str(groups[games.clips[row]]) for row in rows]
             pairs = [(OWN, other) for other in MAPS[1:]]
-            table = estimates(sums, sources, MAPS, data.targets, statistic=_multiples, pairs=pairs)
-            maps, chance = int(sums[:, 0, 4, 0].sum()), float(sums[:, 0, 3, 0].sum() / sums[:, 0, 4, 0].sum())
+            together = sums[..., [target != "interview" for target in data.targets]].sum(-1, keepdim=True)
+            targets = [ALL, *data.targets]
+            sums = torch.cat([together, sums], dim=-1)
+            table = estimates(sums, sources, MAPS, targets, statistic=_multiples, pairs=pairs)
+            table = table[table["target"] != "mean"]  # a trait without positive attribution would make it NaN
+            maps, chance = int(sums[:, 0, 4, 1].sum()), float(sums[:, 0, 3, 1].sum() / sums[:, 0, 4, 1].sum())
             counts = {"clips": len(rows), "sources": len({*sources}), "maps": maps, "chance": chance}
             tables.append(table.rename(columns={"predictor": "map"}).assign(subset=subset, cue=cue, **counts))
     columns = ["subset", "cue", "clips", "sources", "maps", "chance", "map", "metric", "target", "value", "low", "high"]
@@ -148,14 +165,16 @@ def _multiples(sums: Tensor) -> dict[str, Tensor]:
 
 
 def save_annotations(folder: Path, explainer: Explainer, cues: str) -> None:
-    """Hold the maps of a split against human annotations; write `annotations.csv` and `annotations.txt`.
+    """Hold the maps of a split against human annotations.
+
+    Write `annotations.csv` and `annotations.txt`, and the files of `save_grounded_skill`.
 
     Args:
         folder: Where to write.
         explainer: Explains the segments.
         cues: The folder of annotations.
     """
-    found = measure_annotations(explainer, explainer.data.annotations(cues, explainer.split))
+    found, clips, parts = measure_annotations(explainer, explainer.data.annotations(cues, explainer.split))
     if not found:
         log.warning(
             "No annotation in %s lies in part of a map of the %s split: the input shows neither their times nor their "
@@ -167,14 +186,15 @@ def save_annotations(folder: Path, explainer: Explainer, cues: str) -> None:
     text = annotation_text(table)
     (folder / "annotations.txt").write_text(text, encoding="utf-8")
     log.info("The %s split, in %s:\n\n%s", explainer.split, folder / "annotations.csv", text)
+    save_grounded_skill(folder, explainer, clips, np.stack(parts))
 
 
 def annotation_text(table: pd.DataFrame) -> str:
     """Format a table of `annotation_table`: the maps beside each other, their differences, and the traits."""
-    mean, single = table["target"] == "mean", table["map"].isin(MAPS)
+    together, single = table["target"] == ALL, table["map"].isin(MAPS)
     views = {
-        "mean over the traits": (mean & single, "map"),
-        "mean over the traits, differences": (mean & ~single, "map"),
+        ALL: (together & single, "map"),
+        f"{ALL}, differences": (together & ~single, "map"),
         f"all clips, {OWN}": ((table["subset"] == "all clips") & (table["map"] == OWN), "target"),
     }
     return "\n".join(

@@ -1,14 +1,20 @@
-"""Line charts of the report, and bar charts of named numbers."""
+"""Line charts of the report, bar charts of named numbers, and stacked bars."""
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from personality.atomic import atomic_write
+
 COLOURS = ("#c0392b", "#2471a3", "#d68910", "#229954", "#884ea0")
+PIECES = ("#1b7837", "#d8b365", "#bdbdbd")
+"""Colours of the pieces of stacked bars, from the bottom up."""
 RAISES, LOWERS = "#b2182b", "#2166ac"
 BARS = 15
 """How many named numbers have a bar of their own."""
@@ -30,6 +36,24 @@ def draw_lines(lines: Mapping[str, np.ndarray], unit: str) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()
+
+
+def draw_stacked_bars(path: Path, table: pd.DataFrame, unit: str) -> None:
+    """Draw a stacked bar for each column of a table, a piece for each row; negative ones go below 0. Save a PNG."""
+    figure = Figure(figsize=(7, 3.2), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    values = np.nan_to_num(table.to_numpy(float))
+    for row, (name, colour) in enumerate(zip(table.index, PIECES, strict=False)):
+        before = values[:row] * (np.sign(values[:row]) == np.sign(values[row]))
+        axes.bar(range(values.shape[1]), values[row], 0.6, bottom=before.sum(0), color=colour, label=name)
+    axes.axhline(0, color="0.4", linewidth=0.7)
+    axes.set_xticks(range(values.shape[1]), [*table.columns], fontsize=8)
+    axes.set_ylabel(unit, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    with atomic_write(path) as part:
+        figure.savefig(part, format="png")
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:

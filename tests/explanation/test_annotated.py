@@ -68,10 +68,12 @@ def explainer(data, maps):
 
 
 def multiples(data, maps, folder, **choice):
-    """Both games of the means over the traits, by map."""
+    """Both games of the maps of all traits, by map, and the rows of the table."""
     each = explainer(data, maps)
-    table = annotated.annotation_table(each, annotated.measure_annotations(each, data.annotations(str(folder), "test")))
-    for column, value in ({"subset": "all clips", "target": "mean"} | choice).items():
+    table = annotated.annotation_table(
+        each, annotated.measure_annotations(each, data.annotations(str(folder), "test")).games
+    )
+    for column, value in ({"subset": "all clips", "target": annotated.ALL} | choice).items():
         table = table[table[column] == value]
     return table.pivot_table("value", "map", "metric"), table
 
@@ -143,10 +145,8 @@ def test_segments_of_sound_are_one_map_over_the_times_of_the_clip(tmp_path, load
     assert found.loc[annotated.OWN].tolist() == pytest.approx([(2 + 3) / 15 / chance, 0])
     assert (table["maps"].iloc[0], table["chance"].iloc[0]) == (1, pytest.approx(chance))
     spectrum = prepared(RawWavFFT, tmp_path, ".wav", loading)  # which shows no time
-    assert (
-        annotated.measure_annotations(explainer(spectrum, maps), spectrum.annotations(str(tmp_path / "heard"), "test"))
-        == {}
-    )
+    flat = explainer(spectrum, lambda segment: np.ones((5, *spectrum.input_shape[2:])))
+    assert annotated.measure_annotations(flat, spectrum.annotations(str(tmp_path / "heard"), "test")).games == {}
 
 
 def test_words_are_held_against_the_times_of_the_voice_where_their_times_are_known():
@@ -200,7 +200,7 @@ def test_the_files_are_written_and_names_that_do_not_fit_are_an_error(two_source
         annotated.save_annotations(tmp_path, Explainer(model, data, "test"), str(folder))
     table = pd.read_csv(tmp_path / "annotations.csv")
     assert set(table["cue"]) == {"action", "hands"}
-    assert set(table["target"]) == {"mean", *TRAITS}
+    assert set(table["target"]) == {annotated.ALL, *TRAITS}
     assert table.loc[table["map"] == annotated.RANDOM, "value"].notna().all()
     assert annotated.OTHER_CLIP in (tmp_path / "annotations.txt").read_text()
     annotate(tmp_path / "others", "z.000.mp4", ("Audio", 0, 2, []))
