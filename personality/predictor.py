@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from personality import hub
 from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
 from personality.explanation import cam
+from personality.explanation.bill import Bill, bill_of
 from personality.explanation.explainer import Explainer
 from personality.model_card import model_card
 from personality.models import TraitRegressor
@@ -42,6 +43,7 @@ class Predictor:
         predictor = personality.load("best.ckpt")
         predictor.predict("talk.mp4")  # a row for each 15.3 s
         maps, inputs, coordinates = predictor.explain("talk.mp4", clip=0, segment=3)
+        predictor.explain("talk.mp4").table()  # what each moment, place and word of it adds
         predictor.push_to_hub("user/name")  # others load("hf://user/name")
     """
 
@@ -60,28 +62,57 @@ class Predictor:
 
         Returns:
             A row for each clip of 15.3 s (see `VideoFiles`): index `clip`, a column for each trait, and for each the
-            standard deviation over the clip's segments, `<trait>_std`. NaN for clips that cannot be read.
+            standard deviation over the clip's segments, `<trait>_std`. NaN for clips that cannot be read. A joint model
+            also says what each part adds, `<trait>_from_<part>`, NaN where the clip lacks it.
         """
         with self._prepare(videos) as data, torch.inference_mode():
             targets, rows = data.targets, data.usable("test")
-            table = np.full((len(data.clips("test")), 2 * len(targets)), np.nan)
+            table = np.full((len(data.clips("test")), (2 + len(data.parts)) * len(targets)), np.nan)
             for row in rows:
                 batch = data.transfer_batch_to_device(data.fetch("test", [row]), self.model.device, 0)
                 scores = self.model.score(data.normalise(batch))
-                std = scores.segments[0, : int(batch.segments)].std(0, correction=0)
-                table[row] = torch.cat([scores.clips[0], std]).cpu().numpy()
+                segments = scores.segments[0, : int(batch.segments)]
+                std = segments.std(0, correction=0) if len(segments) else torch.zeros_like(scores.clips[0])
+                parts = [] if scores.parts is None else [scores.parts[0].flatten()]
+                table[row] = torch.cat([scores.clips[0], std, *parts]).cpu().numpy()
         columns = [*targets, *(f"{target}_std" for target in targets)]
+        columns += [f"{target}_from_{part}" for part in data.parts for target in targets]
         return pd.DataFrame(table, index=data.clips("test").index, columns=columns)
 
-    def explain(self, video: str | Path, clip: int = 0, segment: int = 0, method: cam.Method = cam.best) -> Explanation:
-        """Compute the attribution maps of a segment of a video."""
+    @overload
+    def explain(
+        self, video: str | Path, clip: int = 0, segment: None = None, method: cam.Method = cam.best
+    ) -> Bill: ...
+    @overload
+    def explain(self, video: str | Path, clip: int, segment: int, method: cam.Method = cam.best) -> Explanation: ...
+    @overload
+    def explain(
+        self, video: str | Path, clip: int = 0, *, segment: int, method: cam.Method = cam.best
+    ) -> Explanation: ...
+    def explain(
+        self, video: str | Path, clip: int = 0, segment: int | None = None, method: cam.Method = cam.best
+    ) -> Bill | Explanation:
+        """Explain the score of a clip of a video: the bias, and what each moment, place and word adds.
+
+        Args:
+            video: The file.
+            clip: Which 15.3 s of it, from 0 on.
+            segment: Explain this segment of a model of one input alone, and return its maps.
+            method: A function of `personality.explanation.cam`.
+
+        Returns:
+            The bill of the clip: `bill.table()` lists it, with times. With a segment, its maps.
+        """
         with self._prepare([video]) as data:
             names = data.clips("test").index
             if not 0 <= clip < len(names):
                 raise ValueError(f"{video} has {len(names)} clips: expected one of these instead of {clip}, from 0 on.")
-            cache = data.caches["test"]
-            count = int(cache.segments[clip])
-            if not 0 <= segment < count:
+            cache, count = data.caches["test"], int(data.segments("test")[clip])
+            if segment is None and count:
+                return bill_of(self.model, data, "test", clip, method)
+            if data.parts and count:
+                raise ValueError(f"Got segment {segment} for a joint model, whose parts differ. Expected none.")
+            if segment is None or not 0 <= segment < count:
                 reason = dict(cache.failures().to_numpy()).get(names[clip], "")
                 raise ValueError(
                     f"{video}, clip {clip}, has {count} segments: expected one of these instead of {segment}. "

@@ -66,8 +66,8 @@ def find_class(kind: type, config: Mapping[str, Any]) -> Any:
         found = getattr(import_module(module), name, None) if module else None
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"The checkpoint asks for {target}, which is not here: {error}. Expected a {kind.__name__}; install what it "
-            "was trained with."
+            f"The checkpoint asks for {target}, which is not here: {error}. Expected a {kind.__name__}; install what "
+            "it was trained with."
         ) from error
     if not (isinstance(found, type) and issubclass(found, kind)) or found is kind:
         raise ValueError(f"The checkpoint asks for {target}: expected a {kind.__name__}. Do not trust this file.")

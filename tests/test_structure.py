@@ -49,6 +49,7 @@ LIBRARIES = {
         "explanation.charts",
         "explanation.average",
         "explanation.bill_pictures",
+        "explanation.words",
         "evaluation.plots",
     ],
     "h5py": ["data.embedding_files"],

@@ -19,11 +19,13 @@ from personality.callbacks.trainers import datamodule, scored_split
 from personality.explanation import cam
 from personality.explanation.annotated import save_annotations
 from personality.explanation.average import save_average_attribution
+from personality.explanation.bill_files import save_bills
 from personality.explanation.explainer import Explainer
 from personality.explanation.faithfulness import save_faithfulness
 from personality.explanation.gallery import save_gallery
-from personality.explanation.protocols import Model
-from personality.explanation.selection import Highest
+from personality.explanation.protocols import JointModel, Model
+from personality.explanation.selection import Highest, of_part
+from personality.explanation.words import save_words
 from personality.traits import Batch, Scores
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ class SaveHeatmaps(Callback):
         every_n_epochs: Also explain while fitting, every so many epochs; 0 explains only in `validate` and `test`.
         all_segments: Rank all segments of all clips by their own scores, as the original did, so that a clip can appear
             several times. By default each clip appears once, ranked by its score, with its highest segment.
+        bills: Of how many of the highest clips of each trait to save the bill, in `bills/`: the whole clip, moment by
+            moment, of all parts (see `personality.explanation.bill`).
         average: Also draw the average attribution of high-scoring and of low-scoring clips, at most `top` of each.
         faithfulness: Also measure the faithfulness of all methods: deletion, insertion, pointing games, and the
             parameter randomisation test.
@@ -56,6 +60,7 @@ class SaveHeatmaps(Callback):
         method: cam.Method = cam.best,
         every_n_epochs: int = 0,
         all_segments: bool = False,
+        bills: int = 1,
         average: bool = False,
         faithfulness: bool = False,
         cues: str | None = None,
@@ -67,7 +72,7 @@ class SaveHeatmaps(Callback):
                 f"There is no folder {cues}. Expected a folder of annotation files; check the path."
             )
         self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
-        self.average, self.faithfulness, self.cues = average, faithfulness, cues
+        self.average, self.faithfulness, self.cues, self.bills = average, faithfulness, cues, bills
         self.selections: dict[str, Highest] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -76,7 +81,9 @@ class SaveHeatmaps(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a method that does not suit the model, before the training."""
-        cam.check(self.method, cast(Model, pl_module))
+        networks = cast(JointModel, pl_module).models.values() if datamodule(trainer, self).parts else [pl_module]
+        for network in networks:
+            cam.check(self.method, cast(Model, network))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start new selections."""
@@ -132,14 +139,32 @@ class SaveHeatmaps(Callback):
         if set(data.targets) - set(shown["trait"]):
             log.warning("No heatmaps of the %s split: the model's scores are not numbers. Did training diverge?", split)
             return
-        explainer = Explainer(cast(Model, model), data, split, self.method)
+        if data.parts:
+            for name, network in cast(JointModel, model).models.items():
+                explainer = Explainer(network, data.parts[name], split, self.method)
+                self._explain(folder / name, explainer, *(of_part(explainer, each) for each in (shown, high, low)))
+        else:
+            self._explain(folder, Explainer(cast(Model, model), data, split, self.method), shown, high, low)
+        if self.bills:
+            most = shown[shown["rank"] <= self.bills]
+            save_bills(folder / "bills", cast(Model, model), data, split, most, self.method)
+
+    def _explain(
+        self, folder: Path, explainer: Explainer, shown: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame
+    ) -> None:
+        """Save what was asked for of one input."""
+        if shown.empty:
+            return
+        data, split = explainer.data, explainer.split
         save_gallery(folder, explainer, shown)
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.faithfulness:
             save_faithfulness(folder, explainer, shown)
         if self.cues is not None:
             save_annotations(folder, explainer, self.cues)
-        if self.average:
+        if data.modality == "text":
+            save_words(folder, explainer)
+        if self.average and data.modality != "text":  # the same position is another word in another clip
             count = min(high["trait"].value_counts().min(), max(1, len(data.usable(split)) // 4))
             high, low = (side[side["rank"] <= count] for side in (high, low))
             if len(np.unique([high["clip"], low["clip"]])) > 1:  # there is nothing to compare in a single clip

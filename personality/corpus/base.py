@@ -113,7 +113,7 @@ class Corpus(RecordsSettings, ABC):
         return self._table.loc[self.clips(split).index, [*self.attributes]]
 
     def transcripts(self, split: str) -> Transcripts:
-        """Return the words of each clip that has a transcript: of a column of the table, or from files beside videos."""
+        """Return the words of each clip that has a transcript: a column of the table, or a file beside the video."""
         table = self._table.loc[self.clips(split).index]
         if "transcript" in table:
             texts = table["transcript"].dropna()
@@ -125,8 +125,9 @@ class Corpus(RecordsSettings, ABC):
 
         Returns:
             A row for each appearance of a cue, with columns `clip`, `trait` ("none" for a distractor), `modality`
-            ("sound", "picture" or "words"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for all but sound),
-            `left`, `top`, `right`, `bottom` as shares of the frame (NaN for all but pictures), `strength` in [0, 1].
+            ("sound", "picture" or "words"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for all
+            but sound), `left`, `top`, `right`, `bottom` as shares of the frame (NaN for all but pictures), `strength`
+            in [0, 1].
         """
         return None
 

@@ -44,8 +44,8 @@ class TableCorpus(Corpus):
     The only column that is needed beside labels is `path`: a video, a sound file, or a folder of images, relative to
     the table. `start` and `end`, in seconds as a player shows them, cut a clip out of a long recording. `clip` names
     the clip; otherwise its file does. `split` says train, val or test; without val a quarter of the training groups
-    becomes it. `transcript` holds what is said. With a column `rater` a clip may have several rows: labels are averaged, and the log says how far the
-    raters agree.
+    becomes it. `transcript` holds what is said. With a column `rater` a clip may have several rows: labels are
+    averaged, and the log says how far the raters agree.
 
     Args:
         file: The table.

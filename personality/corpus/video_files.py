@@ -47,7 +47,8 @@ class VideoFiles(Corpus):
         paths: Files of any format that FFmpeg reads, and folders, including the folders in them. A file that is named
             here is always listed. A file in a folder is listed if it has the suffix of a media file, or if FFmpeg finds
             sound or pictures in it; others are skipped with a warning.
-        modality: The stream that is cut into clips, `audio` or `image`: the `modality` of the data module.
+        modality: The `modality` of the data module: files are cut into clips by their sound for `audio` and `text`, by
+            their picture for `image` and `joint`, as far as they have it.
         targets: Names of the labels, which no clip has.
     """
 
@@ -61,7 +62,7 @@ class VideoFiles(Corpus):
         targets: Sequence[str] = TRAITS,
     ) -> None:
         super().__init__("official")
-        if modality not in ("audio", "image"):
+        if modality == "vector":
             raise ValueError(
                 f"Got videos for a model whose input ({modality}) is not computed from videos. Expected clips of a "
                 "corpus, whose numbers are in files; compute those of the new clips with the program that computed the "
@@ -69,7 +70,9 @@ class VideoFiles(Corpus):
             )
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self.targets = [*targets]
-        self.kind: Literal["audio", "video"] = "audio" if modality == "audio" else "video"
+        self.kinds: tuple[Literal["audio", "video"], ...] = ("audio",) if modality == "audio" else ("video",)
+        if modality in ("text", "joint"):
+            self.kinds = ("audio", "video") if modality == "text" else ("video", "audio")
 
     def prepare(self) -> None:
         """Check that all files and folders exist."""
@@ -90,7 +93,7 @@ class VideoFiles(Corpus):
     def read(self) -> pd.DataFrame:
         """List the clips: `Corpus.read`. Finding the duration of a video takes time."""
         found = self._find()
-        cut = {file: _cut(path, self.kind, named) for file, (path, named) in found.items()}
+        cut = {file: _cut(path, self.kinds, named) for file, (path, named) in found.items()}
         skipped = [_printable(file.name) for file, parts in cut.items() if not parts]
         if skipped:
             log.warning(
@@ -122,14 +125,14 @@ class VideoFiles(Corpus):
         return found
 
 
-def _cut(file: Path, kind: Literal["audio", "video"], named: bool) -> list[Excerpt | str]:
+def _cut(file: Path, kinds: Sequence[Literal["audio", "video"]], named: bool) -> list[Excerpt | str]:
     """Cut a file into clips. Return the whole file if it has no such stream, nothing if it is not a media file."""
     if not (named or file.suffix.lower() in SUFFIXES or _is_media(file)):
         return []
-    try:
-        return [*excerpts(file, kind, CLIP_SECONDS)]
-    except (MediaError, OSError):
-        return [str(file)]
+    for kind in kinds:
+        with suppress(MediaError, OSError):
+            return [*excerpts(file, kind, CLIP_SECONDS)]
+    return [str(file)]
 
 
 def _is_media(file: Path) -> bool:

@@ -95,9 +95,9 @@ def _variance(
     groups: Sequence[str],
     resamples: int,
 ) -> pd.DataFrame:
-    """Divide R2 and the variance of the scores among the parts.
+    r"""Divide R2 and the variance of the scores among the parts.
 
-    With scores $s = b + \\sum_p c_p$ and labels $y$, $R^2 = \\sum_p (2 cov(c_p, y) - cov(c_p, s)) / var(y)$ less the
+    With scores $s = b + \sum_p c_p$ and labels $y$, $R^2 = \sum_p (2 cov(c_p, y) - cov(c_p, s)) / var(y)$ less the
     squared difference of the means over var(y).
     """
     known = torch.tensor(labels.notna().to_numpy())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from personality.evaluation.fairness import as_groups, fairness_of_folds
-from personality.evaluation.parts import part_names, part_table, parts_text
 from personality.evaluation.leaderboard import leaderboard, leaderboard_page, leaderboard_text
+from personality.evaluation.parts import part_names, part_table, parts_text
 from personality.evaluation.plots import draw_leaderboard, draw_results
 from personality.evaluation.predictions import UNIT, Scale, groups_of
 from personality.evaluation.results import evaluate_folds

@@ -65,9 +65,9 @@ class Bill(NamedTuple):
         """Return the bill as a table.
 
         Returns:
-            For each trait a row for the bias, and one for each moment of a part: a segment of sound, a frame, a word, or
-            a named number. Columns trait, part, what, start and end in seconds, share, and place: the position with the
-            largest share of the row. The shares of a trait add up to its score.
+            For each trait a row for the bias, and one for each moment of a part: a segment of sound, a frame, a word,
+            or a named number. Columns trait, part, what, start and end in seconds, share, and place: the position with
+            the largest share of the row. The shares of a trait add up to its score.
         """
         rows = []
         for index, target in enumerate(self.targets):
@@ -97,8 +97,8 @@ def _rows(segment: Segment, target: int) -> list[tuple[str, float, float, float,
 def bill_of(model: Model, data: Data, split: str, clip: int, method: cam.Method = cam.best) -> Bill:
     """Explain the score of a whole clip.
 
-    The parts of a joint model are relative to the average clip: what its map leaves of the average is spread evenly over
-    its positions.
+    The parts of a joint model are relative to the average clip: what its map leaves of the average is spread evenly
+    over its positions.
 
     Args:
         model: Of one input, or joint.

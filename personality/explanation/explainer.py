@@ -85,6 +85,16 @@ class Explainer:
             explained += map(Explained, stored, maps.cpu().numpy(), bias.cpu().numpy())
         return explained
 
+    def scores(self, segments: np.ndarray) -> np.ndarray:
+        """Score segments, given as rows `(clip, segment)`, before the last activation: `(segments, targets)`."""
+        low, high = self.model.target_scale
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(segments), BATCH):
+                inputs, _ = self.read(segments[start : start + BATCH])
+                found.append(low + (high - low) * self.model.head[:-1](self.model.backbone(inputs)))
+        return torch.cat(found).cpu().numpy()
+
     def batches(self, selection: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over a table of `Highest`: a trait and up to `BATCH` of its segments, rows `(clip, segment)`."""
         for trait, rows in selection.groupby("trait", sort=False):

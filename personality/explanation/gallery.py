@@ -18,6 +18,7 @@ from personality.explanation.grounding import energy_pointing_game
 from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
 from personality.explanation.protocols import Data
 from personality.explanation.summary import summary, summary_text
+from personality.explanation.words import draw_word_pictures, draw_word_sheet
 from personality.traits import Coordinates, source_id
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,10 @@ def _save_trait(
         heatmaps.append(heatmap)
     limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
     index = pd.DataFrame(entries)
-    panels = draw_heatmaps([folder / picture for picture in index["picture"]], heatmaps, limit)
-    draw_sheet(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
+    is_text = explainer.data.modality == "text"
+    draw_each, draw_all = (draw_word_pictures, draw_word_sheet) if is_text else (draw_heatmaps, draw_sheet)
+    panels = draw_each([folder / picture for picture in index["picture"]], heatmaps, limit)
+    draw_all(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
     np.savez_compressed(
         folder / f"{trait}.npz",
         clips=index["clip"].to_numpy(str),
@@ -119,7 +122,7 @@ def _heatmap(
         "segment_score": row["segment_score"],
         "label": label,
         "bias": bias[target],
-        "picture": f"{trait}/{row['rank']:02d}_{Path(_shorten(name, 120)).stem}_{segment:02d}.png",
+        "picture": f"{trait}/{row['rank']:02d}_{Path(shorten(name, 120)).stem}_{segment:02d}.png",
     }
     waveform = data.waveform(split, clip)
     return entry, Heatmap(
@@ -170,12 +173,13 @@ def draw_saved_sheet(folder: Path, data: Data, split: str, trait: str, rows: pd.
             coordinates, mask = data.coordinates(split, *key), data.cues(split, *key).get(trait)
             heatmaps.append(Heatmap(_title(row, coordinates), data.modality, inputs, map_, bias, coordinates, mask))
     limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
-    draw_sheet(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), split), heatmaps, limit)
+    draw = draw_word_sheet if data.modality == "text" else draw_sheet
+    draw(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), split), heatmaps, limit)
 
 
 def _title(row: Mapping[Any, Any], coordinates: Coordinates) -> str:
     labelled = f"  label {row['label']:.3f}" if np.isfinite(row["label"]) else ""
-    shown = _shorten(row["clip"], 40)
+    shown = shorten(row["clip"], 40)
     return f"{row['rank']}  {shown}\n{_format_time(coordinates)}score {row['score']:.3f}{labelled}"
 
 
@@ -183,7 +187,7 @@ def _sheet_title(trait: str, count: int, split: str) -> str:
     return f"{trait}: attribution in the {count} highest {f'{split} ' if split != 'all' else ''}clips"
 
 
-def _shorten(name: str, size: int) -> str:
+def shorten(name: str, size: int) -> str:
     """Shorten a clip's name to at most `size` bytes of UTF-8: its beginning, a hash of its source, its number."""
     if len(name.encode()) <= size:
         return name

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from personality.explanation.explainer import Explainer
 from personality.traits import Scores
 
 
@@ -41,7 +42,7 @@ class Highest:
         self.add_rows(torch.stack([score, clip, segment, segment_scores], dim=3).flatten(1, 2).numpy())
 
     def add_rows(self, rows: np.ndarray) -> None:
-        """Add rows `(targets, n, 4)`, such as those of another process; rows whose score or segment score is NaN are skipped."""
+        """Add rows `(targets, n, 4)`, such as those of another process; rows with a NaN are skipped."""
         self.rows = np.stack([self._highest(candidates) for candidates in np.concatenate([self.rows, rows], axis=1)])
 
     def _highest(self, rows: np.ndarray) -> np.ndarray:
@@ -64,3 +65,21 @@ class Highest:
             for trait, rows in zip(traits, self.rows, strict=True)
         ]
         return pd.concat(tables, ignore_index=True)
+
+
+def of_part(explainer: Explainer, selection: pd.DataFrame) -> pd.DataFrame:
+    """Select of the same clips the segments of one part of a joint model: for each trait the one it scores highest.
+
+    Args:
+        explainer: Of the part.
+        selection: A table of `Highest`. Clips that lack the part are left out; the score of a clip stays the joint one.
+    """
+    data, counts = explainer.data, explainer.data.segments(explainer.split)
+    rows = selection[counts[selection["clip"].to_numpy(int)] > 0]
+    clips = rows["clip"].unique()
+    scores = {clip: explainer.scores(np.array([[clip, row] for row in range(counts[clip])])) for clip in clips}
+    targets = [data.targets.index(trait) for trait in rows["trait"]]
+    segments = [int(scores[clip][:, target].argmax()) for clip, target in zip(rows["clip"], targets, strict=True)]
+    found = [scores[clip][row, target] for clip, row, target in zip(rows["clip"], segments, targets, strict=True)]
+    found_rows: pd.DataFrame = rows.assign(segment=np.array(segments, int), segment_score=np.array(found, float))
+    return found_rows

@@ -46,8 +46,8 @@ class JointRidge(Joint):
             )
         if other := [name for name, part in self.models.items() if not isinstance(part, Ridge)]:
             raise ValueError(
-                f"Got {type(self.models[other[0]]).__name__} for the part {other[0]}: expected Ridge, whose head can be "
-                "solved; choose model.parts, or model=joint."
+                f"Got {type(self.models[other[0]]).__name__} for the part {other[0]}: expected Ridge, whose head can "
+                "be solved; choose model.parts, or model=joint."
             )
         self.automatic_optimization = False
         self.penalties, self.factors, self.folds = [*penalties], [*factors], folds

@@ -125,9 +125,9 @@ class Moments:
     def solve(self, penalties: Sequence[float]) -> Solution:
         r"""Solve ridge regression with the penalty that predicts left-out folds best, for each target.
 
-        With descriptors $z$, standardised or as they are, and $n$ clips it minimises $\sum (y - b - w z)^2 + \lambda n \lVert w
-        \rVert^2$ (Hoerl and Kennard 1970). A penalty's error on a fold is computed from the sums of that fold, with the
-        solution of the others.
+        With descriptors $z$, standardised or as they are, and $n$ clips it minimises $\sum (y - b - w z)^2 + \lambda n
+        \lVert w \rVert^2$ (Hoerl and Kennard 1970). A penalty's error on a fold is computed from the sums of that fold,
+        with the solution of the others.
 
         Args:
             penalties: $\lambda$, to choose from.

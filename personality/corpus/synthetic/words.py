@@ -15,10 +15,28 @@ TRAIT_WORDS = {
     "none": ("table", "blue", "seven"),
 }
 """The words that tell a trait; "none" for distractors, as many of which are said whatever the labels are."""
-OTHERS = (
-    "well so and then I was on my way to the shop when it began to rain which is fine but you know how that goes we "
-    "had some tea after lunch with a friend of mine from school about this time last year there were more people here"
-).split()
+OTHERS = [
+    *["well", "so", "and", "then", "I", "was", "on", "my", "way", "to", "the", "shop", "when", "it", "began"],
+    *["to", "rain", "which", "is", "fine", "but", "you", "know", "how", "that", "goes", "we", "had", "some", "tea"],
+    *[
+        "after",
+        "lunch",
+        "with",
+        "a",
+        "friend",
+        "of",
+        "mine",
+        "from",
+        "school",
+        "about",
+        "this",
+        "time",
+        "last",
+        "year",
+        "there",
+    ],
+    *["were", "more", "people", "here"],
+]
 PACE = 2.6  # words a second, in First Impressions, too
 MOST = 6  # of a trait's words, in a clip of 15.3 s
 

@@ -61,7 +61,7 @@ def build_backbone(
     Args:
         input_shape: `(segments, channels, *space)`.
         modality: What the input shows: `spectrum` is built for audio with one dimension of space, `vggish` for audio
-            with two, `vgg_face` for images, `identity` for embeddings, which come from a network, `hashed_words` for text.
+            with two, `vgg_face` for images, `identity` for embeddings, `hashed_words` for text.
         name: One of `BACKBONES`, or a family and a name of it, to choose another.
         width: Factor on every number of channels.
         batch_norm: Normalise after every convolution. Helps training from scratch; published weights have none.
