@@ -43,7 +43,7 @@ LINES = commands(PAGES)
 SCRIPTS = [
     pytest.param(line, marks=() if line in EVERY_DAY else pytest.mark.slow, id=" ".join(line))
     for line in LINES
-    if re.search(r"(train|explain|prepare)\.py$", " ".join(line[:2]))
+    if re.search(r"(train|explain|prepare|export)\.py$", " ".join(line[:2]))
 ]
 
 
@@ -58,7 +58,7 @@ def test_a_command_composes(command, tmp_path):
     if "-m" in command:
         arguments = [text.split(",")[0] if "=" in text and "[" not in text else text for text in arguments]
     output = run(script, *arguments, "--cfg", "job", "--resolve", folder=tmp_path)
-    assert "_target_: pytorch_lightning.Trainer" in output or script == "prepare"
+    assert "_target_: pytorch_lightning.Trainer" in output or script in ("prepare", "export")
 
 
 def test_commands_of_the_evaluation_are_known():

@@ -1,4 +1,4 @@
-"""The three scripts as people run them: real runs of small models on a small corpus with planted cues."""
+"""The scripts as people run them: real runs of small models on a small corpus with planted cues."""
 
 import multiprocessing
 import os
@@ -170,6 +170,17 @@ def test_a_checkpoint_alone_can_be_explained(trained, tmp_path):
     assert (explained / "predictions_test.csv").read_text() == (folder / "predictions_test.csv").read_text()
     again, first = (np.load(part / "heatmaps/test/openness.npz")["maps"] for part in (explained, folder))
     np.testing.assert_allclose(again, first, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [[], ["format=torch"]])
+def test_a_checkpoint_alone_can_be_exported(trained, tmp_path, form):
+    if not form:
+        pytest.importorskip("onnxruntime", reason="needs `uv sync --extra export`")
+    output = run("export", str(trained[0] / "checkpoints/best.ckpt"), *form, folder=tmp_path)
+    path = newest(tmp_path, "export") / ("model.pt2" if form else "model.onnx")
+    assert path.exists()
+    assert str(path.relative_to(tmp_path)) in output
+    assert "checkpoint" in run("export", str(path), folder=tmp_path, expect=1)
 
 
 @pytest.mark.slow
@@ -431,6 +442,7 @@ def test_a_wrong_argument_is_answered_in_one_paragraph(script, argument, answer,
         ("train", ["experiment=[clip_cam]", "model.lr=1"], ["normalise: patches", "max_epochs: 50"]),
         ("explain", [], ["checkpoint: ???", "method: ${cam}", "faithfulness: false"]),
         ("prepare", [], ["shard: [0, 1]", "time_limit: 60.0"]),
+        ("export", [], ["checkpoint: ???", "format: onnx"]),
     ],
 )
 def test_help_shows_the_settings_of_the_chosen_files(script, overrides, settings, tmp_path):

@@ -3,6 +3,7 @@
 # ruff: noqa: D102  the methods are described in those classes
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -65,6 +66,13 @@ class Data(Protocol):
     modality: Modality
     targets: list[str]
     test_split: str
+    normalisation: str
+    """What `normalise` does."""
+    extract: partial[dict[str, np.ndarray]]
+    """From a file to its features, with all settings that these depend on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was learnt from the training clips."""
 
     def splits(self) -> list[str]: ...
     def clips(self, split: str) -> pd.DataFrame: ...

@@ -1,1 +1,1 @@
-"""The commands train, explain and prepare, and the only code that knows Hydra."""
+"""The commands train, explain, prepare and export, and the only code that knows Hydra."""

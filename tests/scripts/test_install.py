@@ -38,12 +38,15 @@ def test_a_command_composes_its_configuration_in_any_folder(command, origin, ins
     )
     assert process.returncode == 0, process.stderr
     assert process.stderr.startswith(f"{path}{os.sep}")
-    assert "_target_: personality.explanation" in process.stdout or command == "personality-prepare"
+    assert "_target_: personality.explanation" in process.stdout or command in (
+        "personality-prepare",
+        "personality-export",
+    )
     assert "run: ${hydra:runtime.output_dir}" in process.stdout
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("script", ["train", "explain", "prepare"])
+@pytest.mark.parametrize("script", ["train", "explain", "prepare", "export"])
 def test_a_script_of_the_source_tree_is_its_command(script, tmp_path):
     assert COMMANDS[f"personality-{script}"] == f"personality.scripts.{script}:main"
     process = subprocess.run(
@@ -51,5 +54,5 @@ def test_a_script_of_the_source_tree_is_its_command(script, tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert "run: ${hydra:runtime.output_dir}" in process.stdout
-    assert ("checkpoint: ???" in process.stdout) == (script == "explain")
+    assert ("checkpoint: ???" in process.stdout) == (script in ("explain", "export"))
     assert ("shard:" in process.stdout) == (script == "prepare")

@@ -77,8 +77,8 @@ def resample(maps: Tensor, space: Iterable[int]) -> Tensor:
     (tensor([[[1., 1., 3., 3.]]]), tensor([[[1., 2., 3.]]]))
     """
     axes = LETTERS[: maps.ndim - 2]
-    for axis, size in zip(axes, space, strict=True):
-        found = maps.shape[2 + axes.index(axis)]
+    for axis, size in zip(axes, map(int, space), strict=True):  # plain numbers, also when a model is exported
+        found = int(maps.shape[2 + axes.index(axis)])
         if found != size:
             maps = torch.einsum(f"nc{axes},z{axis}->nc{axes.replace(axis, 'z')}", maps, _shared(found, size).to(maps))
     return maps
