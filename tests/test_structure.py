@@ -38,7 +38,7 @@ ALLOWED = {
     "model_card": ["traits", "tables", "evaluation", "explanation.summary", "models.backbones"],
     "predictor": ["traits", "corpus", "data", "explanation", "models", "pretrained", "hub", "model_card"],
     "__init__": ["predictor"],
-    "scripts": ["memory", "predictor", "data", "atomic", "evaluation", "explanation"],
+    "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""
 LIBRARIES = {

@@ -3,6 +3,7 @@
 from personality.callbacks.checkpoints import AtomicCheckpoints
 from personality.callbacks.keep_metrics import KeepMetrics, MetricsFile
 from personality.callbacks.require_finite_loss import RequireFiniteLoss
+from personality.callbacks.save_artifacts import SaveArtifacts
 from personality.callbacks.save_heatmaps import SaveHeatmaps
 from personality.callbacks.save_report import SaveReport
 from personality.callbacks.save_results import SaveResults
@@ -12,6 +13,7 @@ __all__ = [
     "KeepMetrics",
     "MetricsFile",
     "RequireFiniteLoss",
+    "SaveArtifacts",
     "SaveHeatmaps",
     "SaveReport",
     "SaveResults",

@@ -49,6 +49,8 @@ def train(config: DictConfig) -> float:
     """Fit, then validate and test the best checkpoint. Return the skill in validation."""
     from pytorch_lightning import seed_everything
 
+    from personality.callbacks.save_artifacts import end_tracking
+
     seed_everything(config.seed, workers=True)
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
     model = instantiate(config.model, **data.model_arguments, _convert_="all")
@@ -67,5 +69,6 @@ def train(config: DictConfig) -> float:
         log.warning("The test is left out, and the report shows the validation: %s", error)
     else:
         trainer.test(model, data, ckpt_path=best, weights_only=True, verbose=False)
+    end_tracking(trainer)
     log.info("All files of this run are in %s", config.run)
     return skill

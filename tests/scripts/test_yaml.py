@@ -19,6 +19,7 @@ EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 FILLED_IN = {
     "cam": {"model", "inputs", "baseline"},
     "data": {"corpus", "extract", "input_shape", "stored_shape", "extra_arrays", "dtype", "targets", "test_split"},
+    "logger": {"experiment"},
     "model": {"input_shape", "modality", "targets"},
 }
 """Parameters that the code passes, not the configuration."""
@@ -29,6 +30,8 @@ OTHER_VALUES = {
     "callbacks/heatmaps": {"average"},
     "logger/csv": {"name", "version"},
     "logger/tensorboard": {"name", "version"},
+    "logger/wandb": {"project"},
+    "logger/mlflow": {"experiment_name"},
     "model/dan_plus": {"plus"},
     "trainer/default": TRAINER,
     "trainer/ddp": TRAINER | {"accelerator", "devices", "strategy"},
