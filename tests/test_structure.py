@@ -14,13 +14,15 @@ ALLOWED = {
     "memory": [],
     "packaged": [],
     "pickles": [],
+    "progress": [],
     "settings": [],
     "traits": [],
     "tables": ["traits", "pickles"],
-    "features": ["traits", "atomic", "packaged"],
+    "features": ["traits", "atomic", "progress", "packaged"],
     "corpus": [
         "traits",
         "atomic",
+        "progress",
         "tables",
         "pickles",
         "settings",
@@ -28,10 +30,10 @@ ALLOWED = {
         "features.encoding",
         "features.subtitles",
     ],
-    "data": ["traits", "atomic", "tables", "settings", "corpus", "features"],
+    "data": ["traits", "atomic", "progress", "tables", "settings", "corpus", "features"],
     "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
-    "explanation": ["traits", "atomic", "evaluation"],
+    "explanation": ["traits", "atomic", "progress", "evaluation"],
     "callbacks": ["traits", "atomic", "evaluation", "explanation"],
     "pretrained": ["atomic"],
     "hub": ["pretrained"],
@@ -69,7 +71,7 @@ TEXTS = [
 ]
 
 
-SHARED = ("traits", "atomic", "packaged", "features.workers", "features.demux", "features.cache_files")
+SHARED = ("traits", "atomic", "progress", "packaged", "features.workers", "features.demux", "features.cache_files")
 """The modules that those of `features` may import; otherwise none imports another."""
 
 

@@ -2,6 +2,7 @@
 
 from personality.callbacks.checkpoints import AtomicCheckpoints
 from personality.callbacks.keep_metrics import KeepMetrics, MetricsFile
+from personality.callbacks.report_progress import ReportProgress
 from personality.callbacks.require_finite_loss import RequireFiniteLoss
 from personality.callbacks.save_artifacts import SaveArtifacts
 from personality.callbacks.save_heatmaps import SaveHeatmaps
@@ -12,6 +13,7 @@ __all__ = [
     "AtomicCheckpoints",
     "KeepMetrics",
     "MetricsFile",
+    "ReportProgress",
     "RequireFiniteLoss",
     "SaveArtifacts",
     "SaveHeatmaps",

@@ -11,11 +11,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tqdm import tqdm
-
 from personality.atomic import atomic_write
 from personality.corpus.archives import Archive, Member
 from personality.features.media import Excerpt
+from personality.progress import progress
 
 if sys.platform != "win32":
     import fcntl
@@ -78,7 +77,7 @@ def keep_files(root: Path, suffixes: Collection[str], folder: Path) -> None:
         scratch.mkdir(exist_ok=True)
         left_out: list[str] = []
         members = Archive.at(path).members(suffixes, lambda: scratch, left_out)
-        for member in tqdm(members, f"Unpacking {path.name}", unit="file"):
+        for member in progress(members, f"Unpacking {path.name}", None, "files"):
             try:
                 _unpack(member, folder)
             except ValueError as error:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from personality.atomic import atomic_write
 from personality.data.cache_rows import ArrayRows, CacheRows
 from personality.features.cache import FeatureCache
+from personality.progress import progress
 from personality.traits import Batch
 
 BATCH = 16
@@ -58,16 +58,16 @@ def encode(
 
     rows = np.flatnonzero(cache.segments > 0)
     array: np.memmap | None = None
-    progress = tqdm(None, f"encoding {cache.folder.parent.name}", len(rows), unit="clip")
-    with torch.inference_mode(), atomic_write(path) as temporary, progress:
-        for start in range(0, len(rows), BATCH):
+    name = f"Encodings of {cache.folder.parent.name}"
+    with torch.inference_mode(), atomic_write(path) as temporary:
+        starts = range(0, len(rows), BATCH)
+        for start in progress(starts, name, len(starts), "batches"):
             some = rows[start : start + BATCH]
             found = part(some).cpu().numpy()
             if array is None:
                 dtype = np.float32 if found.ndim == 3 else np.float16
                 array = open_memmap(temporary, "w+", dtype, (len(cache.clips), *found.shape[1:]))
             array[some] = found
-            progress.update(len(some))
     network.train(training)
 
 

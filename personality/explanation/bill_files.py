@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from personality.atomic import atomic_write
 from personality.explanation import cam
@@ -14,6 +13,7 @@ from personality.explanation.bill import bill_of
 from personality.explanation.bill_pictures import draw_bill, span
 from personality.explanation.gallery import shorten
 from personality.explanation.protocols import Data, Model
+from personality.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,9 @@ def save_bills(
     clips, entries = data.clips(split), []
     with atomic_write(folder) as part:
         part.mkdir(parents=True)
-        for clip, rows in tqdm(selection.groupby("clip", sort=False), f"bills of {split}", unit="clip", leave=False):
+        for clip, rows in progress(
+            selection.groupby("clip", sort=False), f"bills of {split}", selection["clip"].nunique(), unit="clip"
+        ):
             row = int(str(clip))
             bill = bill_of(model, data, split, row, method)
             name = Path(shorten(bill.clip, 120)).stem

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from personality.atomic import atomic_write
 from personality.explanation import cam
@@ -19,6 +18,7 @@ from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
 from personality.explanation.protocols import Data
 from personality.explanation.summary import summary, summary_text
 from personality.explanation.words import draw_word_pictures, draw_word_sheet
+from personality.progress import progress
 from personality.traits import Coordinates, source_id
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame) ->
         part.mkdir()
         index = [
             _save_trait(part, explainer, rows, explained, cues)
-            for _, rows in tqdm(
-                selection.groupby("trait", sort=False), f"heatmaps of {split}", unit="trait", leave=False
+            for _, rows in progress(
+                selection.groupby("trait", sort=False), f"Heatmaps of {split}", selection["trait"].nunique(), "traits"
             )
         ]
         name = cam.name_of(explainer.method, explainer.model)

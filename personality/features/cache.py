@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
-from tqdm import tqdm
 
 from personality.features.cache_files import (
     STATUS,
@@ -41,6 +40,7 @@ from personality.features.cache_files import (
     write_row,
 )
 from personality.features.workers import run_tasks
+from personality.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -176,13 +176,12 @@ class FeatureCache:
         rows = np.array_split(np.arange(len(self.clips)), count)[index]
         tasks = [(int(row), sources[row]) for row in rows if self.segments[row] < 0]
         if tasks:
-            compute, name = partial(compute_clip, self.folder, extract), self.folder.parent.name
+            compute, name = partial(compute_clip, self.folder, extract), f"Features of {self.folder.parent.name}"
             work = run_tasks(compute, tasks, processes, time_limit)
-            with closing(work), tqdm(None, name, len(rows), initial=len(rows) - len(tasks), unit="clip") as progress:
-                for row, error in work:
+            with closing(work):
+                for row, error in progress(work, name, len(rows), "clips", len(rows) - len(tasks)):
                     if error and self.segments[row] < 0:
                         write_clip(self.folder, row, reason=error)
-                    progress.update()
             counts = [int((np.sign(self.segments) == sign).sum()) for sign in (1, 0, -1)]
             log.info(
                 "%s: %d clips done, %d failed (failures.csv lists them at the end), %d missing", self.folder, *counts

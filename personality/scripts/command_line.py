@@ -158,6 +158,7 @@ def _new_or_last(name: str, resume: bool) -> str:
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("in_terminal", lambda: sys.stderr.isatty(), replace=True)
 
 # Settings of a checkpoint that explain.py changes: any key may be set.
 ConfigStore.instance().store(

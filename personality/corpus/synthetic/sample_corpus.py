@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from personality.atomic import atomic_write
 from personality.corpus.annotations import write_labels, write_transcripts
@@ -19,6 +18,7 @@ from personality.corpus.synthetic.labels import CUE_TRAITS, clip_table
 from personality.corpus.synthetic.observations import write_observations
 from personality.corpus.synthetic.words import say, word_strengths
 from personality.corpus.transcripts import Transcripts, Word
+from personality.progress import progress
 from personality.traits import CLIP_SECONDS, TARGETS
 
 FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/test80"), strict=True))
@@ -95,7 +95,7 @@ class SampleCorpus(LabelledCorpus):
             if self.processes != 1 and paths:
                 pool = ProcessPoolExecutor(self.processes, get_context("spawn"), clips.use_one_thread)
                 made = stack.enter_context(pool).map(make, *arguments)  # type: ignore[assignment]
-            for _ in tqdm(made, "Making the sample corpus", len(paths), unit="clip"):
+            for _ in progress(made, "Making the sample corpus", len(paths), "clips"):
                 pass
 
         cues = pd.concat(clips.list_cues(*item, self.seconds, self.seed) for item in strengths.items())
