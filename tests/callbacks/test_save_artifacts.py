@@ -37,6 +37,7 @@ def test_wandb_gets_the_files_of_a_run_offline(corpus, tmp_path):
     assert all(name.encode() in content for name in (*EXPECTED, "val/skill"))
 
 
+@pytest.mark.filterwarnings("ignore:.*noload.* loader strategy")  # MLflow 3.17 under SQLAlchemy 2.1
 def test_mlflow_gets_the_files_of_a_run(corpus, tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="needs `uv sync --extra mlflow`")
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
