@@ -58,7 +58,7 @@ class SaveResults(Callback):
             real = torch.arange(segments.shape[1], device=clips.device) < count
             squares = (segments - clips.unsqueeze(1)).square().masked_fill(~real.unsqueeze(2), 0)
             std = (squares * (real / count.clamp(min=1)).unsqueeze(2)).sum(1).sqrt()
-            parts = [] if outputs["parts"] is None else [outputs["parts"].float().flatten(1)]
+            parts = [outputs["parts"].float().flatten(1)] if datamodule(trainer, self).parts else []
             rows = torch.cat([clips, std, count, *parts], dim=1)
             self.table[torch.as_tensor(batch.clip).cpu()] = rows.cpu()
 

@@ -26,6 +26,14 @@ LOWEST = -0.5
 QUALITY = 82
 """Of WEBP pictures, which look like the PNGs at a quarter of their size."""
 GROUP_METRICS = (*METRICS, "bias")
+PART_METRICS = {
+    "explained": "share of R2",
+    "of score": "share of the scores' variance",
+    "only: skill": "skill of it alone",
+    "without: skill": "skill without it",
+    "gain: skill": "gain in skill",
+}
+"""Rows of `parts_<split>.csv` that are shown."""
 TABLES = ("cues", "faithfulness", "parameter_randomisation")
 
 
@@ -43,7 +51,7 @@ def write_report(folder: Path, data: Data, split: str) -> Path:
     """
     heatmaps = folder / "heatmaps" / split
     entries = _entries(heatmaps)
-    shown = {entry["clip"] for entry in entries}
+    shown = {entry["clip"] for entry in (*entries, *_bills(heatmaps / "bills"))}
     sounds = {name: data.sound(split, row) for row, name in enumerate(data.clips(split).index) if name in shown}
     pages = Environment(loader=PackageLoader("personality.explanation", "."), autoescape=True, trim_blocks=True)
     text = pages.get_template("report.html.j2").render(
@@ -62,6 +70,8 @@ def write_report(folder: Path, data: Data, split: str) -> Path:
         traits=[(trait, [e for e in entries if e["trait"] == trait], _picture(heatmaps / f"average_{trait}.png"))
                 for trait in dict.fromkeys(entry["trait"] for entry in entries)],
         method=entries[0]["method"] if entries else "",
+        bills=_bills(heatmaps / "bills"),
+        parts=_parts(folder / f"parts_{split}.csv"),
         tables={name: _cells(heatmaps / f"{name}.csv") for name in TABLES},
         sounds={name: _base64(sound) for name, sound in sounds.items() if sound},
     )  # fmt: skip
@@ -82,6 +92,38 @@ def _entries(heatmaps: Path) -> list[dict[str, Any]]:
     index["error"] = (index["score"] - index["label"]).abs()
     index["image"] = [_picture(heatmaps / picture) for picture in index["picture"]]
     return [{str(key): value for key, value in entry.items()} for entry in index.to_dict("records")]
+
+
+def _bills(folder: Path) -> list[dict[str, Any]]:
+    """Read the index of the bills, their pictures, and in words what they show."""
+    if not (folder / "index.csv").exists():
+        return []
+    index = pd.read_csv(folder / "index.csv", keep_default_na=False, na_values=["", "nan"])
+    parts = [str(name) for name in index.columns[5 : index.columns.get_loc("missing")]]
+    bills = []
+    for row in index.to_dict("records"):
+        shares = ", ".join(f"{part} {row[part]:+.3f}" for part in parts if row[part] == row[part])
+        missing = f", without {row['missing']}" if isinstance(row["missing"], str) else ""
+        alt = f"{row['trait']} of {row['clip']}: bias {row['bias']:.3f}, {shares}, score {row['score']:.3f}{missing}"
+        entry = {str(key): value for key, value in row.items()}
+        bills.append(entry | {"alt": alt, "image": _picture(folder / row["picture"])})
+    return bills
+
+
+def _parts(path: Path) -> list[list[str]]:
+    """Read what each part of a joint model is worth: means over the traits with their intervals, a header first."""
+    if not path.exists():
+        return []
+    table = pd.read_csv(path)
+    table = table[(table["target"] == "mean") & table["metric"].isin(PART_METRICS)]
+    cells = table.assign(
+        cell=[f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in table[["value", "low", "high"]].to_numpy()]
+    ).pivot_table("cell", "part", "metric", "first", sort=False)
+    cells = cells[[name for name in PART_METRICS if name in cells]].rename(columns=PART_METRICS)
+    return [
+        ["", *map(str, cells.columns)],
+        *([str(part), *row] for part, *row in cells.reset_index().to_numpy().tolist()),
+    ]
 
 
 def _results(path: Path) -> list[tuple[str, list[tuple[str, list[tuple[float, float, float]]]]]]:

@@ -3,6 +3,7 @@
 import codecs
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = {".srt": "srt", ".vtt": "webvtt"}
 """Suffixes of subtitle files, and FFmpeg's names of their formats."""
+
+FORMATTING = re.compile(r"\{\\[^}]*\}")
+"""Of a subtitle, as FFmpeg writes it: `{\\i1}`."""
 
 
 class Subtitle(NamedTuple):
@@ -47,7 +51,7 @@ def read_subtitles(path: Path) -> list[Subtitle]:
 def _subtitles(packet: Any) -> list[Subtitle]:
     """Decode a packet of subtitles."""
     start, end = (float(time * packet.time_base) for time in (packet.pts, packet.pts + (packet.duration or 0)))
-    return [Subtitle(start, end, line.dialogue.decode()) for line in packet.decode()]
+    return [Subtitle(start, end, FORMATTING.sub("", line.dialogue.decode())) for line in packet.decode()]
 
 
 def decode_text(path: Path) -> str:

@@ -362,5 +362,5 @@ class TraitRegressor(RecordsSettings, LightningModule):
         """Return the optimiser, with a group for the backbone and one for the head, and the schedule."""
         backbone, others = self.parameter_groups()
         groups = (backbone, self.lr if self.backbone_lr is None else self.backbone_lr), (others, self.lr)
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = int(self.trainer.estimated_stepping_batches) if self.schedule == "one_cycle" else 0
         return build_optimiser(groups, self.optimiser, self.lr, self.weight_decay, self.schedule, steps)

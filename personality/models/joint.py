@@ -105,9 +105,13 @@ class Joint(TraitRegressor):
         """Return the score of each part, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
         scores, present = [], []
         for name, part in self.models.items():
-            segments, weights = part._score_segments(batch.parts[name])
+            own = batch.parts[name]
+            weights = self.segment_weights(own)
+            there = weights.any(1)
+            absent = ~there.view(-1, *[1] * (own.inputs.ndim - 1))  # whatever stands there must not spread
+            segments, _ = part._score_segments(own._replace(inputs=own.inputs.masked_fill(absent, 0)))
             scores.append((segments * weights.unsqueeze(2)).sum(1))
-            present.append(weights.any(1))
+            present.append(there)
         return torch.stack(scores, dim=1), torch.stack(present, dim=1)
 
     def _update_expected(self, scores: Tensor, there: Tensor) -> None:

@@ -158,9 +158,9 @@ class Ridge(TraitRegressor):
     def describe(self, batch: Batch) -> Tensor:
         """Return the descriptors of clips, `(B, descriptors)`: the mean over their segments."""
         shape = batch.inputs.shape[:2]
-        inputs = batch.inputs.flatten(0, 1)
+        inputs, weights = batch.inputs.flatten(0, 1), self.segment_weights(batch).unsqueeze(2)
         descriptors: Tensor = (inputs if batch.encoded_by else self.frozen(inputs)).unflatten(0, shape)
-        return (descriptors * self.segment_weights(batch).unsqueeze(2)).sum(1)
+        return (descriptors.where(weights > 0, 0.0) * weights).sum(1)
 
     def configure_optimizers(self) -> Any:
         """Return what takes the step to the solution, since checkpoints count such steps, and what fine-tunes."""

@@ -8,7 +8,7 @@ from rows import QUIET, report, synthetic
 
 from personality.data import FaceFrames
 from personality.models import CamCNN
-from personality.models.moments import Moments
+from personality.models.moments import Block, Moments
 
 CLIPS = 96
 STAGES = ["stage2", "stage3", "stage4", "stage5"]
@@ -51,7 +51,7 @@ def test_the_solution_for_6000_clips(benchmark):
     inputs, labels = torch.randn(6000, 2048), torch.rand(6000, 5)
 
     def solve():
-        moments = Moments(folds=5, descriptors=2048, targets=5)
+        moments = Moments(folds=5, blocks=[Block(2048)], targets=5)
         for rows in torch.arange(6000).split(32):
             moments.add(inputs[rows], labels[rows], rows % 5)
         return moments.solve([0.1, 0.3, 1.0, 2.0, 5.0])

@@ -19,7 +19,7 @@ SCORES = list(TRAITS)
 class Split(LightningDataModule):
     """Clips whose inputs are their labels plus noise, three segments each, of which some are padding."""
 
-    targets, test_split = SCORES, "test"
+    targets, test_split, parts = SCORES, "test", {}
 
     def __init__(self, train: pd.DataFrame, test: pd.DataFrame, batch_size: int) -> None:
         super().__init__()

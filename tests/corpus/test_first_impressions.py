@@ -187,11 +187,10 @@ def test_transcripts_are_read_as_the_utf_8_that_they_are(root):
     (root / "transcription_training.pkl").write_bytes(content)
     corpus = FirstImpressions(root)
     transcripts = corpus.transcripts("train")
-    assert transcripts.index.equals(corpus.clips("train").index)
-    assert transcripts[CLIPS["train"][0]] == "Ça va?"
-    assert transcripts[CLIPS["train"][1]] == ""
-    assert np.isnan(transcripts[CLIPS["train"][2]])
-    assert corpus.transcripts("test").isna().all()
+    assert [word.text for word in transcripts[CLIPS["train"][0]]] == ["Ça", "va?"]
+    assert transcripts[CLIPS["train"][1]] == []
+    assert transcripts.keys() == {*CLIPS["train"][:2]}
+    assert corpus.transcripts("test") == {}
     (root / "transcription_test.pkl").write_bytes(pickle.dumps({"openness": {"a.mp4": 0.5}}, protocol=2))
     with pytest.raises(ValueError, match=r"transcription_test.pkl holds a dict. Expected a dict from clip to text"):
         FirstImpressions(root).transcripts("train")
@@ -217,7 +216,7 @@ def test_groups_come_from_the_tables_that_ship_with_the_clips(root, tmp_path):
 
 
 def test_a_corpus_without_them_returns_none(root):
-    assert FirstImpressions(root).transcripts("train") is None
+    assert FirstImpressions(root).transcripts("train") == {}
     assert FirstImpressions(root).people("train") is None
 
 

@@ -21,6 +21,7 @@ from personality.corpus.synthetic.labels import (
 )
 from personality.corpus.synthetic.sound import RATE, TONE_LEVELS, TONES, synthesise_tone
 from personality.corpus.synthetic.video import HEIGHT, WIDTH, cue_boxes, random_scene, render_frames
+from personality.corpus.synthetic.words import TRAIT_WORDS
 from personality.features.media import read_frames, read_waveform
 from personality.traits import TARGETS, TRAITS, source_id
 
@@ -71,7 +72,8 @@ def test_files_are_what_people_upload(clips):
 def test_labels_and_strengths_are_those_of_the_table(corpus, clips):
     expected = clip_table((6, 3, 3), seed=0)
     pd.testing.assert_frame_equal(clips[list(TRAITS)].sort_index(), expected[list(TRAITS)].sort_index())
-    for (clip, cue), rows in corpus.cues().groupby(["clip", "cue"]):
+    cues = corpus.cues()
+    for (clip, cue), rows in cues[cues["modality"] != "words"].groupby(["clip", "cue"]):
         assert rows["strength"].to_numpy() == pytest.approx(expected.loc[clip, cue], abs=1e-4)
 
 
@@ -197,7 +199,8 @@ def test_cues_are_complete_and_possible(corpus, clips):
         ]
     )
     assert set(cues["clip"]) == set(clips.index)
-    assert (cues["trait"] == cues["cue"].map(CUE_TRAITS)).all()
+    traits = CUE_TRAITS | {word: trait for trait, words in TRAIT_WORDS.items() for word in words}
+    assert (cues["trait"] == cues["cue"].map(traits)).all()
     assert cues["strength"].between(0, 1).all()
     assert ((cues["start"] >= 0) & (cues["start"] < cues["end"]) & (cues["end"] <= 4)).all()
     sound, picture = (cues[cues["modality"] == modality] for modality in ("sound", "picture"))

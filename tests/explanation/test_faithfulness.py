@@ -21,7 +21,7 @@ KNOWN = slice(24, 48), slice(16, 32)
 class Split:
     """Clips of two segments, louder at `KNOWN` by their label."""
 
-    targets, modality = list(TRAITS), "audio"
+    targets, modality, parts = list(TRAITS), "audio", {}
     input_shape = (2, 1, *SPACE)
 
     def __init__(self):

@@ -103,7 +103,7 @@ def test_a_clip_is_scored_by_the_mean_of_its_real_segments():
     model = Linear((4, 1, 3), sigmoid=False)
     torch.nn.init.normal_(model.head.linear.weight)
     inputs = torch.randn(2, 4, 1, 3)
-    clips, segments = model.score(Batch(inputs, torch.zeros(2, 5), torch.tensor([4, 3]), torch.arange(2)))
+    clips, segments, _ = model.score(Batch(inputs, torch.zeros(2, 5), torch.tensor([4, 3]), torch.arange(2)))
     assert torch.allclose(clips[0], model(inputs[0]).mean(0), atol=1e-6)
     assert torch.allclose(clips[1], model(inputs[1, :3]).mean(0), atol=1e-6)
     assert torch.equal(segments.isnan().any(2), torch.tensor([[False] * 4, [False] * 3 + [True]]))

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from personality.models.moments import Moments
+from personality.models.moments import Block, Moments
 
 PENALTIES = [0.01, 0.1, 1.0, 10.0]
 
@@ -21,7 +21,7 @@ def clips():
 
 
 def summed(inputs, labels, folds, batch=32):
-    moments = Moments(folds=4, descriptors=20, targets=2)
+    moments = Moments(folds=4, blocks=[Block(20)], targets=2)
     parts = (torch.from_numpy(part).split(batch) for part in (inputs, labels, folds))
     for part in zip(*parts, strict=True):
         moments.add(*part)
