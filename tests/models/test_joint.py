@@ -43,6 +43,11 @@ def cam(data, **options):
     return JointModel(**data.model_arguments, parts={"voice": CAM, "words": CAM}, lr=0.003, **options)
 
 
+def ridge(data):
+    parts = {"voice": RIDGE, "words": RIDGE | {"standardise": False}}
+    return JointRidge(**data.model_arguments, parts=parts, folds=2)
+
+
 def silence(data, part, split, row):
     """Let a part be missing in a clip."""
     cache = data.parts[part]
@@ -52,7 +57,7 @@ def silence(data, part, split, row):
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches")
-@pytest.mark.parametrize("build", [cam, lambda data: JointRidge(**data.model_arguments, parts={"voice": RIDGE, "words": RIDGE | {"standardise": False}}, folds=2)])  # fmt: skip
+@pytest.mark.parametrize("build", [cam, ridge])
 def test_bias_and_all_positions_add_up_to_the_score(data, build, tmp_path):
     model = build(data)
     fitted(data, model, tmp_path)
@@ -81,7 +86,8 @@ def test_a_part_has_the_attribution_of_a_single_model_with_its_weights(data, tmp
     single = CamCNN(part.input_shape, width=0.05, batch_norm=True)
     single.load_state_dict(model.models["voice"].state_dict())
     segments = np.array([[0, 0], [2, 1]])
-    for mine, alone in zip(*(Explainer(each, part, "test").explain(segments) for each in (model.models["voice"], single)), strict=True):  # fmt: skip
+    networks = model.models["voice"], single
+    for mine, alone in zip(*(Explainer(each, part, "test").explain(segments) for each in networks), strict=True):
         np.testing.assert_allclose(mine.maps, alone.maps, atol=1e-6)
 
 
