@@ -48,9 +48,9 @@ def build(kind: type, config: Mapping[str, Any], **more: Any) -> Any:
             or its arguments do not fit the class.
     """
     found = find_class(kind, config)
-    arguments = {name: value for name, value in config.items() if name not in ("_target_", "_recursive_", *more)}
+    given = {**config, **more}  # in the order of the config
     try:
-        return found(**arguments, **more)
+        return found(**{name: value for name, value in given.items() if name not in ("_target_", "_recursive_")})
     except TypeError as error:
         raise ValueError(
             f"The settings of {found.__name__} do not fit it: {error}. Expected those of this version; set what is "

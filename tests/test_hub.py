@@ -21,7 +21,7 @@ import personality
 
 address, video, file = sys.argv[1:]
 predictor = personality.load(address)
-maps, inputs, _ = predictor.explain(video)
+maps, inputs, _ = predictor.explain(video, segment=0)
 np.savez(file, scores=predictor.predict(video).to_numpy(), inputs=inputs, **maps)
 """
 
@@ -57,7 +57,7 @@ def test_pulled_in_another_process_it_predicts_and_explains_the_same_bytes(serve
     process = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     found = np.load(tmp_path / "found.npz")
-    maps, inputs, _ = predictor.explain(video)
+    maps, inputs, _ = predictor.explain(video, segment=0)
     expected = {"scores": predictor.predict(video).to_numpy(), "inputs": inputs, **maps}
     assert {*found} == {*expected}
     for name, values in expected.items():

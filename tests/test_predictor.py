@@ -43,7 +43,7 @@ def test_maps_inputs_and_axes_are_of_what_the_model_sees(corpus, tmp_path, case)
     predictor = personality.load(checkpoint(tmp_path, corpus, kind, settings, build))
     video = corpus.clips("test").path.iloc[0]
     scores = predictor.predict(video)
-    maps, inputs, coordinates = predictor.explain(video)
+    maps, inputs, coordinates = predictor.explain(video, segment=0)
     assert scores.shape == (1, 10)
     assert scores.notna().all(axis=None)
     assert set(maps) == set(TRAITS)
@@ -117,7 +117,7 @@ def test_videos_that_make_no_sense_are_refused_before_anything_is_read(corpus, t
 
 def test_settings_of_the_data_hold_for_predictions_too(corpus, tmp_path):
     predictor = personality.load(checkpoint(tmp_path, corpus, *CASES["faces"][:3]), data={"size": 60, "crop": 48})
-    _, inputs, _ = predictor.explain(corpus.clips("test").path.iloc[0])
+    _, inputs, _ = predictor.explain(corpus.clips("test").path.iloc[0], segment=0)
     assert inputs.shape == (3, 48, 48)
 
 
@@ -147,7 +147,7 @@ def test_on_an_accelerator_results_are_those_of_the_cpu_and_lie_there(corpus, tm
     there, here = (personality.load(path, device=device) for device in ("cuda", None))
     assert there.model.device.type == "cuda"
     pd.testing.assert_frame_equal(there.predict(video), here.predict(video), atol=1e-3)
-    maps, expected = (predictor.explain(video).maps for predictor in (there, here))
+    maps, expected = (predictor.explain(video, segment=0).maps for predictor in (there, here))
     for trait in TRAITS:
         np.testing.assert_allclose(maps[trait], expected[trait], atol=1e-2 * np.abs(expected[trait]).max())
 

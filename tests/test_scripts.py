@@ -450,7 +450,7 @@ def test_help_shows_the_settings_of_the_chosen_files(script, overrides, settings
     for setting in settings:
         assert re.search(rf"(?m)^ *{re.escape(setting)}(  # \w|$)", output), setting
     assert f"python {script}.py " in output
-    assert "model: cam_cnn, dan, dan_plus, linear, regular_cnn, ridge\n" in output
+    assert "model: cam_cnn, dan, dan_plus, joint, joint_ridge, linear, regular_cnn, ridge\n" in output
 
 
 def test_load_refuses_other_files(trained, tmp_path):

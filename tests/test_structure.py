@@ -38,7 +38,7 @@ ALLOWED = {
     "pretrained": ["atomic"],
     "hub": ["pretrained"],
     "model_card": ["traits", "tables", "evaluation", "explanation.summary", "models.backbones"],
-    "predictor": ["traits", "corpus", "data", "explanation", "models", "pretrained", "hub", "model_card"],
+    "predictor": ["settings", "traits", "corpus", "data", "explanation", "models", "pretrained", "hub", "model_card"],
     "__init__": ["predictor"],
     "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation"],
 }

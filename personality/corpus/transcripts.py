@@ -65,7 +65,7 @@ def time_words(subtitles: Iterable[Subtitle]) -> list[Word]:
     """Split subtitles into words; the time of each is divided among its words by their lengths.
 
     >>> time_words([Subtitle(1.0, 2.0, "so good")])
-    [Word(text='so', start=1.0, end=1.4), Word(text='good', start=1.4, end=2.0)]
+    [Word(text='so', start=1.0, end=1.429), Word(text='good', start=1.429, end=2.0)]
     """
     words = []
     for start, end, text in subtitles:

@@ -31,6 +31,7 @@ class Joint(TraitDataModule):
         corpus: Where the clips and their labels are.
         parts: By name a data module, or its config: `_target_` and settings. Batch size, cache, seed and targets are
             those of the joint data.
+        normalise: None: each part has its own.
         **loading: See `TraitDataModule`.
 
     Example:
@@ -40,16 +41,21 @@ class Joint(TraitDataModule):
     """
 
     modality = "joint"
+    normalisations = ("none",)
 
     def __init__(
-        self, corpus: Corpus, parts: Mapping[str, TraitDataModule | Mapping[str, Any]], **loading: Any
+        self,
+        corpus: Corpus,
+        parts: Mapping[str, TraitDataModule | Mapping[str, Any]],
+        normalise: str | None = None,
+        **loading: Any,
     ) -> None:
         if not parts or any(not name.isidentifier() for name in parts):
             raise ValueError(
                 f"Got the parts {join_names(parts) or 'none'}: expected names of letters, such as voice and face; "
                 "correct data.parts."
             )
-        super().__init__(corpus, partial(_nothing), (1,), **(loading | {"normalise": "none"}))
+        super().__init__(corpus, partial(_nothing), (1,), normalise=normalise or "none", **loading)
         self.train_segments = 1  # the clip; of each part, as many as it says
         shared = {"cache": str(self.folder), "seed": self.seed, "targets": self.targets, "test_split": self.test_split}
         self.parts = {name: _build_part(part, corpus, shared) for name, part in parts.items()}

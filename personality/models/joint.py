@@ -9,7 +9,8 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from personality.models.base import Data, TraitRegressor
+from personality.models.base import TraitRegressor
+from personality.models.data_protocol import Data
 from personality.settings import build
 from personality.traits import Batch, Scores
 
@@ -19,21 +20,13 @@ CENTRED_BY = 256
 """How many training clips say what a part adds on average, before each validation."""
 
 
-class Joint(TraitRegressor):
-    r"""Score = bias + what each part adds: $s = b + \sum_p g_p \, (s_p - \bar s_p)$.
-
-    Each part is a model of one input: a backbone and a head. $s_p$ is its score of the clip before its last activation,
-    the mean over its segments, and $\bar s_p$ the mean of that over training clips. So a part adds how this clip
-    differs from the average one, and a part that is missing adds nothing. Attributions of a part are those of its
-    model. The gate $g_p$ is 1, unless it is learnt.
+class Parts(TraitRegressor):
+    """What joint models have in common: a model for each part, whose scores are added before one bias.
 
     Args:
         inputs: For each part `input_shape` and `modality`: `Joint.model_arguments` of the data.
         parts: For each part the config of its model: `_target_` and settings. Of the training settings there, only
             weights and `freeze_backbone` have an effect; width and `batch_norm` are settings of parts alone.
-        drop: Probability with which a part of a training clip is left out, so that the model can do without it.
-        gate: Learn a weight of each part for each target.
-        start: For parts that start from a trained model of their own its checkpoint.
         **training: See `TraitRegressor`.
     """
 
@@ -47,25 +40,20 @@ class Joint(TraitRegressor):
         self,
         inputs: Mapping[str, Mapping[str, Any]],
         parts: Mapping[str, Mapping[str, Any]],
-        drop: float = 0.1,
-        gate: bool = False,
-        start: Mapping[str, str] | None = None,
         **training: Any,
     ) -> None:
         super().__init__((), **training)
-        if inputs.keys() != parts.keys() or not {*(start or ())} <= {*parts}:
+        if inputs.keys() != parts.keys():
             raise ValueError(
-                f"Got models for {', '.join(parts)}, checkpoints for {', '.join(start or ()) or 'none'} and inputs "
-                f"{', '.join(inputs)}: expected a model for each input; name the same parts in model and data."
+                f"Got models for {', '.join(parts)} and inputs {', '.join(inputs)}: expected a model for each input; "
+                "name the same parts in model and data."
             )
-        if not 0 <= drop < 1:
-            raise ValueError(f"Got drop {drop}: expected a probability, 0 or more and below 1.")
         if self.weights:
             raise ValueError(
                 f"Got weights {self.weights} for a joint model: expected them for one of its parts; set "
                 f"model.parts.{next(iter(parts))}.weights."
             )
-        self.drop, self.starts = drop, dict(start or {})
+        self.drop, self.starts = 0.0, dict[str, str]()
         built = {name: build(TraitRegressor, parts[name], targets=self.targets, **inputs[name]) for name in inputs}
         self.slopes = {name: isinstance(part.head[2], nn.Sigmoid) for name, part in built.items()}
         for part in built.values():
@@ -75,7 +63,7 @@ class Joint(TraitRegressor):
         self.parts = nn.ModuleDict(built)
         shape = len(built), len(self.targets)
         self.bias = nn.Parameter(torch.full(shape[1:], 0.5))
-        self.gate = nn.Parameter(torch.ones(shape), requires_grad=gate)
+        self.gate = nn.Parameter(torch.ones(shape), requires_grad=False)
         self.register_buffer("expected", torch.zeros(shape))
         self.register_buffer("counted", torch.zeros(()))
 
@@ -204,3 +192,41 @@ class Joint(TraitRegressor):
         backbones = [each for part in self.models.values() for each in part.backbone.parameters() if each.requires_grad]
         own = {id(each) for part in self.models.values() for each in part.backbone.parameters()}
         return backbones, [each for each in self.parameters() if id(each) not in own and each.requires_grad]
+
+
+class Joint(Parts):
+    r"""Score = bias + what each part adds: $s = b + \sum_p g_p \, (s_p - \bar s_p)$.
+
+    Each part is a model of one input: a backbone and a head. $s_p$ is its score of the clip before its last activation,
+    the mean over its segments, and $\bar s_p$ the mean of that over training clips. So a part adds how this clip
+    differs from the average one, and a part that is missing adds nothing. Attributions of a part are those of its
+    model. The gate $g_p$ is 1, unless it is learnt.
+
+    Args:
+        inputs: For each part `input_shape` and `modality`: `Joint.model_arguments` of the data.
+        parts: For each part the config of its model: see `Parts`.
+        drop: Probability with which a part of a training clip is left out, so that the model can do without it.
+        gate: Learn a weight of each part for each target.
+        start: For parts that start from a trained model of their own its checkpoint.
+        **training: See `TraitRegressor`.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Mapping[str, Any]],
+        parts: Mapping[str, Mapping[str, Any]],
+        drop: float = 0.1,
+        gate: bool = False,
+        start: Mapping[str, str] | None = None,
+        **training: Any,
+    ) -> None:
+        super().__init__(inputs, parts, **training)
+        if unknown := {*(start or ())} - {*parts}:
+            raise ValueError(
+                f"Got checkpoints for {', '.join(sorted(unknown))}: expected parts to start, {', '.join(parts)}; "
+                "correct model.start."
+            )
+        if not 0 <= drop < 1:
+            raise ValueError(f"Got drop {drop}: expected a probability, 0 or more and below 1.")
+        self.drop, self.starts = drop, dict(start or {})
+        self.gate.requires_grad_(gate)

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from personality.models.joint import Joint
+from personality.models.joint import Parts
 from personality.models.moments import Block, Moments, folds_of
 from personality.models.ridge import Ridge, clips_of_process, step_to
 from personality.traits import Batch
 
 
-class JointRidge(Joint):
+class JointRidge(Parts):
     """Frozen backbones > descriptors of every part > one linear layer, solved in closed form.
 
     The first epoch adds up what the solution needs, see `Ridge`. Every part has the same weight, whatever its number of
@@ -20,7 +20,7 @@ class JointRidge(Joint):
     them. A clip that lacks a part gets the mean of the other clips there, so the part adds nothing to its score.
 
     Args:
-        inputs: See `Joint`.
+        inputs: See `Parts`.
         parts: For each part the config of a `Ridge`, of which backbone, stages, `maximum`, `mirror` and `standardise`
             have an effect.
         penalties: To choose from, times the number of clips.

@@ -132,7 +132,8 @@ class Moments:
         Args:
             penalties: $\lambda$, to choose from.
         """
-        total, errors = self.sums.sum(0), self.errors(penalties)
+        errors = self.errors(penalties)
+        total = self.sums.sum(0)
         chosen, choices = errors.argmin(0), torch.tensor(penalties, dtype=torch.float64)
         weights, biases = [], []
         found = {row: solve() for row, solve in enumerate(self._solver(total, penalties)) if row in chosen}

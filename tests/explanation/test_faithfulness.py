@@ -35,6 +35,9 @@ class Split:
 
         self.caches = {"test": Cache}
 
+    def segments(self, split):
+        return self.caches[split].segments
+
     def fetch(self, split, clips):
         rows = np.asarray(clips)
         chosen = (torch.from_numpy(array[rows]) for array in (self.inputs, self.labels))

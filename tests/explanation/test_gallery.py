@@ -1,6 +1,7 @@
 """What real runs of small networks save: the tables, the arrays and the model agree with one another."""
 
 import filecmp
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,10 @@ def test_the_folder_is_whole_and_new(gallery):
     pictures = {*index.picture, *(f"{trait}.png" for trait in TARGETS)}
     arrays = {f"{trait}.npz" for trait in TARGETS}
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    bills = pd.read_csv(folder / "bills/index.csv")
+    assert bills["trait"].sort_values().tolist() == sorted(TARGETS)
+    names = {Path(clip).stem for clip in bills["clip"]}
+    files -= {f"bills/{name}" for name in ("index.csv", *bills["picture"], *(f"{name}.csv" for name in names))}
     assert files == pictures | arrays | {"index.csv", "cues.csv"}
     assert all((folder / picture).stat().st_size > 5_000 for picture in pictures)
     assert [path.name for path in folder.parent.iterdir()] == ["val"]

@@ -80,25 +80,11 @@ def build_backbone(
         raise ValueError(
             f"Got {got}: expected one of {', '.join(BACKBONES)}, or {families}; choose with model.backbone."
         )
-    dimensions = FAMILIES[family] if colon else 1 if family in LINES else 2
-    if dimensions != len(space):
-        raise ValueError(
-            f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
-        )
+    _check_input(str(name), family, bool(colon), modality, space)
     if colon and (width != 1 or batch_norm):
         raise ValueError(
             f"Got the backbone {name} with width {width} and batch_norm {batch_norm}: expected a width of 1 and no "
             "batch_norm, since the library defines the network; leave both unset."
-        )
-    if name == "dlib_face" and min(space) < SMALLEST:
-        raise ValueError(
-            f"Got inputs of {' x '.join(map(str, space))} for the backbone dlib_face: expected at least {SMALLEST} "
-            "pixels a side, best 150; set data.size."
-        )
-    if (modality == "text") != (family in (*LINES[3:], "transformers")):
-        raise ValueError(
-            f"Got the backbone {name} for an input of {modality}: words need hashed_words, learnt_words or "
-            "transformers:NAME, and these need words; leave the backbone unnamed."
         )
     layers: nn.Sequential
     if colon:
@@ -110,6 +96,25 @@ def build_backbone(
     if modality != "image" and isinstance(layers[0], Normalise):
         layers[0] = nn.Identity()  # sound is not in pixels
     return layers
+
+
+def _check_input(name: str, family: str, is_family: bool, modality: Modality, space: Sequence[int]) -> None:
+    """Raise if a backbone does not take an input of this modality and these dimensions."""
+    dimensions = FAMILIES[family] if is_family else 1 if family in LINES else 2
+    if dimensions != len(space):
+        raise ValueError(
+            f"Backbone {name!r} does not fit an input of {len(space)} dimensions: leave the backbone unnamed."
+        )
+    if name == "dlib_face" and min(space) < SMALLEST:
+        raise ValueError(
+            f"Got inputs of {' x '.join(map(str, space))} for the backbone dlib_face: expected at least {SMALLEST} "
+            "pixels a side, best 150; set data.size."
+        )
+    if (modality == "text") != (family in (*LINES[3:], "transformers")):
+        raise ValueError(
+            f"Got the backbone {name} for an input of {modality}: words need hashed_words, learnt_words or "
+            "transformers:NAME, and these need words; leave the backbone unnamed."
+        )
 
 
 def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
