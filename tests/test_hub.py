@@ -31,6 +31,7 @@ def server(monkeypatch, tmp_path):
     """A hub without models; nothing is in the cache."""
     with hub_server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.address)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)  # as if it was set at the start
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # the storage of another server
