@@ -50,11 +50,15 @@ def export_model(path: str | Path, model: Model, data: Data) -> None:
 
     Raises:
         ImportError: The extra `export` is not installed, which ONNX needs.
-        ValueError: The name of the file has another ending.
+        ValueError: The name of the file has another ending, or the model is joint.
     """
     path = Path(path)
     if path.suffix not in (".onnx", ".pt2"):
         raise ValueError(f"Got the file {path}: expected a name that ends in .onnx or .pt2; correct the ending.")
+    if data.parts:
+        raise ValueError(
+            f"Got a joint model of {', '.join(data.parts)}: expected one of a single input; export a part."
+        )
     described = metadata(model, data)
     segments = torch.zeros(2, *model.input_shape[1:])
     batch = ({0: torch.export.Dim("segments")},)

@@ -40,7 +40,7 @@ class HashedWords(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the maps."""
         found = hash_words(inputs) % self.buckets
-        maps = torch.zeros(len(inputs), self.buckets, inputs.shape[2], device=inputs.device)
+        maps = inputs.new_zeros(inputs.shape[0], self.buckets, inputs.shape[2])
         maps.scatter_(1, found.unsqueeze(1), 1.0)
         return weigh_words(maps, inputs)
 
@@ -65,7 +65,7 @@ def hash_words(inputs: Tensor) -> Tensor:
     >>> hash_words(as_input("Hello,")) == hash_words(as_input("hello?"))
     tensor([[True]])
     """
-    number = torch.zeros(len(inputs), inputs.shape[2], dtype=torch.int64, device=inputs.device)
+    number = torch.zeros_like(inputs[:, 0], dtype=torch.int64)
     for byte in inputs.long().unbind(1):
         lower = torch.where((byte >= 65) & (byte <= 90), byte + 32, byte)
         kept = ((lower >= 97) & (lower <= 122)) | ((lower >= 48) & (lower <= 57)) | (lower >= 128)
