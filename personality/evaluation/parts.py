@@ -18,10 +18,21 @@ from personality.evaluation.predictions import (
     Scale,
     groups_of,
     is_evaluable,
+    is_share,
     labels_of,
     rescaled,
+    scored_targets,
     scores_of,
 )
+
+SHOWN = {
+    "explained": "share of R2",
+    "of score": "share of the scores' variance",
+    "only: skill": "skill of it alone",
+    "without: skill": "skill without it",
+    "gain: skill": "gain in skill",
+}
+"""The metrics of `part_table` that texts and the report show, and their titles."""
 
 
 def part_names(predictions: pd.DataFrame) -> list[str]:
@@ -29,8 +40,11 @@ def part_names(predictions: pd.DataFrame) -> list[str]:
 
     >>> part_names(pd.DataFrame(columns=["openness", "openness_from_voice", "openness_from_face"]))
     ['voice', 'face']
+    >>> part_names(pd.DataFrame(columns=["distance_from_home", "distance_from_home_label"]))  # a label of one's own
+    []
     """
-    return [*dict.fromkeys(str(name).rpartition(FROM)[2] for name in predictions if FROM in str(name))]
+    targets = scored_targets(predictions)
+    return [*dict.fromkeys(str(name).rpartition(FROM)[2] for name in predictions if is_share(str(name), targets))]
 
 
 def shares_of(predictions: pd.DataFrame, part: str, targets: Sequence[str]) -> pd.DataFrame:
@@ -136,32 +150,21 @@ def _variance(
     return table.assign(**{n: v.flatten().numpy() for n, v in {"value": value, "low": low, "high": high}.items()})
 
 
+def part_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over the traits as text with their intervals: a row a part, a column for each of `SHOWN`."""
+    means = table[(table["target"] == "mean") & table["metric"].isin(SHOWN)]
+    numbers = means[["value", "low", "high"]].to_numpy()
+    cells = means.assign(cell=[f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in numbers])
+    by_part = cells.pivot_table("cell", "part", "metric", "first", sort=False)
+    return by_part[[name for name in SHOWN if name in by_part]].rename(columns=SHOWN)
+
+
 def parts_text(table: pd.DataFrame) -> str:
-    """Return the means over the traits as text."""
-    shown = {
-        "explained": "explained",
-        "of score": "of score",
-        "only: skill": "skill of it alone",
-        "without: skill": "skill without it",
-        "gain: skill": "gain in skill",
-    }
-    means = table[(table["target"] == "mean") & table["metric"].isin(shown)]
-    lines = ["{:10}{:>7}".format("part", "clips") + "".join(f"{title:>26}" for title in shown.values())]
-    for part, rows in means.groupby("part", sort=False):
-        by_metric = rows.set_index("metric")
-        cells = []
-        for metric in shown:
-            value, low, high = (
-                by_metric.loc[metric, ["value", "low", "high"]] if metric in by_metric.index else [float("nan")] * 3
-            )
-            cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
-        lines.append(f"{part:10}{rows['clips'].iloc[0]:>7,}" + "".join(f"{cell:>26}" for cell in cells))
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "explained: share of the labels' variance; all parts and the bias add up to R2. of score: share of the "
-            "scores' variance.",
-            "Means over the traits, with 95 % intervals from a bootstrap over sources.",
-        ]
-    )
+    """Return `part_cells` as text, with what they mean."""
+    cells = part_cells(table).rename_axis(index=None, columns=None)
+    cells.insert(0, "clips", table.groupby("part")["clips"].first())
+    notes = [
+        "The shares of R2 of all parts and of the bias add up to R2.",
+        "Means over the traits, with 95 % intervals from a bootstrap over sources.",
+    ]
+    return "\n".join([cells.to_string(), "", *notes])

@@ -50,7 +50,7 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
     """
     targets = scored_targets(predictions)
     known = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments", "group"]
-    known += [str(name) for name in predictions if _is_share(str(name), targets)]
+    known += [str(name) for name in predictions if is_share(str(name), targets)]
     if not targets or any(column not in known for column in predictions):
         raise ValueError(
             f"Got predictions with the columns {join_names(predictions.columns, 12)}. Expected scores, and optionally "
@@ -86,7 +86,7 @@ def read_predictions(path: str | Path, labels: pd.DataFrame | None = None, scale
         require_traits(table, path)
     require_unique(table.index, str(path))
     numbers = [*(f"{target}{kind}" for kind in KINDS for target in targets), "segments"]
-    numbers += [str(name) for name in table if _is_share(str(name), targets)]
+    numbers += [str(name) for name in table if is_share(str(name), targets)]
     predictions = pd.DataFrame({column: number_column(table, column, path) for column in numbers if column in table})
     if "group" in table:
         predictions["group"] = table["group"]
@@ -173,11 +173,11 @@ def rescaled(table: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 def scored_targets(predictions: pd.DataFrame) -> list[str]:
     """Return the targets that have scores: the five traits and the like first, then others in their order."""
     found = [str(name) for name in predictions if name not in OTHER and not str(name).endswith(KINDS[1:])]
-    found = [name for name in found if not _is_share(name, found)]
+    found = [name for name in found if not is_share(name, found)]
     return [target for target in TARGETS if target in found] + [name for name in found if name not in TARGETS]
 
 
-def _is_share(name: str, targets: Sequence[str]) -> bool:
+def is_share(name: str, targets: Sequence[str]) -> bool:
     """Return whether a column holds what a part of a joint model adds to one of the targets."""
     target, between, part = name.rpartition(FROM)
     return bool(between and part) and target in targets

@@ -24,12 +24,6 @@ class Segment(NamedTuple):
     shares: np.ndarray
     """`(targets, *space)`: what each position adds to the score of the clip, in units of the label."""
 
-    @property
-    def positions(self) -> int:
-        """How many positions hold something: of a transcript, how many words."""
-        names = self.coordinates.axes[0].names
-        return sum(map(bool, names)) if names else int(np.prod(self.shares.shape[1:]))
-
 
 class Part(NamedTuple):
     """What one input of a clip adds to its score."""

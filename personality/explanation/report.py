@@ -13,6 +13,7 @@ from PIL import Image
 from personality.atomic import atomic_write
 from personality.evaluation.fairness import MIN_SOURCES
 from personality.evaluation.metrics import METRICS
+from personality.evaluation.parts import part_cells
 from personality.evaluation.predictions import scored_targets
 from personality.explanation.charts import draw_lines
 from personality.explanation.protocols import Data
@@ -26,14 +27,6 @@ LOWEST = -0.5
 QUALITY = 82
 """Of WEBP pictures, which look like the PNGs at a quarter of their size."""
 GROUP_METRICS = (*METRICS, "bias")
-PART_METRICS = {
-    "explained": "share of R2",
-    "of score": "share of the scores' variance",
-    "only: skill": "skill of it alone",
-    "without: skill": "skill without it",
-    "gain: skill": "gain in skill",
-}
-"""Rows of `parts_<split>.csv` that are shown."""
 TABLES = ("cues", "faithfulness", "parameter_randomisation")
 
 
@@ -114,16 +107,8 @@ def _parts(path: Path) -> list[list[str]]:
     """Read what each part of a joint model is worth: means over the traits with their intervals, a header first."""
     if not path.exists():
         return []
-    table = pd.read_csv(path)
-    table = table[(table["target"] == "mean") & table["metric"].isin(PART_METRICS)]
-    cells = table.assign(
-        cell=[f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in table[["value", "low", "high"]].to_numpy()]
-    ).pivot_table("cell", "part", "metric", "first", sort=False)
-    cells = cells[[name for name in PART_METRICS if name in cells]].rename(columns=PART_METRICS)
-    return [
-        ["", *map(str, cells.columns)],
-        *([str(part), *row] for part, *row in cells.reset_index().to_numpy().tolist()),
-    ]
+    cells = part_cells(pd.read_csv(path))
+    return [["", *map(str, cells.columns)], *([*map(str, row)] for row in cells.reset_index().to_numpy().tolist())]
 
 
 def _results(path: Path) -> list[tuple[str, list[tuple[str, list[tuple[float, float, float]]]]]]:

@@ -76,9 +76,13 @@ class Parts(TraitRegressor):
         """Score clips, in units of the labels, with the share of each part; a clip is its one segment."""
         shares, present = self._shares(batch)
         low, high = self.target_scale
-        clips = low + (high - low) * (self.bias + (shares * present.unsqueeze(2)).sum(1))
+        clips = low + (high - low) * self._add(shares, present)
         parts = ((high - low) * shares).masked_fill(~present.unsqueeze(2), torch.nan)
         return Scores(clips, clips.unsqueeze(1), parts)
+
+    def _add(self, shares: Tensor, present: Tensor) -> Tensor:
+        """Add the bias and what the parts that are there add, `(B, targets)`."""
+        return self.bias + (shares * present.unsqueeze(2)).sum(1)
 
     def _shares(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what each part adds, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
@@ -112,7 +116,7 @@ class Parts(TraitRegressor):
 
     def _score_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
         shares, present = self._shares(batch)
-        scores = self.bias + (shares * present.unsqueeze(2)).sum(1, keepdim=True)
+        scores = self._add(shares, present).unsqueeze(1)
         return scores, torch.ones(len(scores), 1, device=scores.device)
 
     def on_validation_start(self) -> None:
