@@ -11,7 +11,7 @@ from test_predictor import CASES, checkpoint
 
 import personality
 
-huggingface_hub = pytest.importorskip("huggingface_hub", reason="needs `uv sync --extra hub`")
+pytest.importorskip("huggingface_hub", reason="needs `uv sync --extra hub`")
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # its own call of its HTTP client
 
 ELSEWHERE = """
@@ -30,8 +30,10 @@ np.savez(file, scores=predictor.predict(video).to_numpy(), inputs=inputs, **maps
 def server(monkeypatch, tmp_path):
     """A hub without models; nothing is in the cache."""
     with hub_server() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)  # as if it was set at the start
+        monkeypatch.setenv("HF_ENDPOINT", server.address)  # and what the library made of it at its import
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)
+        files = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", files)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # the storage of another server
