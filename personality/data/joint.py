@@ -29,8 +29,8 @@ class Joint(TraitDataModule):
 
     Args:
         corpus: Where the clips and their labels are.
-        parts: By name a data module, or its config: `_target_` and settings. Batch size, cache, seed and targets are
-            those of the joint data.
+        parts: By name a data module, its config: `_target_` and settings, or None, which leaves it out. Batch size,
+            cache, seed and targets are those of the joint data.
         normalise: None: each part has its own.
         **loading: See `TraitDataModule`.
 
@@ -46,19 +46,20 @@ class Joint(TraitDataModule):
     def __init__(
         self,
         corpus: Corpus,
-        parts: Mapping[str, TraitDataModule | Mapping[str, Any]],
+        parts: Mapping[str, TraitDataModule | Mapping[str, Any] | None],
         normalise: str | None = None,
         **loading: Any,
     ) -> None:
-        if not parts or any(not name.isidentifier() for name in parts):
+        chosen = {name: part for name, part in parts.items() if part is not None}
+        if not chosen or any(not name.isidentifier() for name in chosen):
             raise ValueError(
-                f"Got the parts {join_names(parts) or 'none'}: expected names of letters, such as voice and face; "
+                f"Got the parts {join_names(chosen) or 'none'}: expected names of letters, such as voice and face; "
                 "correct data.parts."
             )
         super().__init__(corpus, partial(_nothing), (1,), normalise=normalise or "none", **loading)
         self.train_segments = 1  # the clip; of each part, as many as it says
         shared = {"cache": str(self.folder), "seed": self.seed, "targets": self.targets, "test_split": self.test_split}
-        self.parts = {name: _build_part(part, corpus, shared) for name, part in parts.items()}
+        self.parts = {name: _build_part(part, corpus, shared) for name, part in chosen.items()}
         self.settings["parts"] = {name: part.config for name, part in self.parts.items()}
 
     @property

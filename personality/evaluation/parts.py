@@ -54,13 +54,13 @@ def shares_of(predictions: pd.DataFrame, part: str, targets: Sequence[str]) -> p
 
 
 def part_table(
-    predictions: pd.DataFrame, train: pd.DataFrame | None = None, scale: Scale = UNIT, resamples: int = RESAMPLES
+    folds: Sequence[tuple[pd.DataFrame, pd.DataFrame | None]], scale: Scale = UNIT, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """Measure what each part is worth, with 95 % intervals by source.
 
     Args:
-        predictions: With labels and the columns of parts.
-        train: Labels of the training clips, for skill.
+        folds: Predictions with labels and the columns of parts, and labels of the training clips, for skill: one pair,
+            or one for each fold.
         scale: The lowest and the highest label there can be.
         resamples: Of the bootstrap.
 
@@ -71,23 +71,22 @@ def part_table(
         of `only`, the score from this part alone, of `without`, the score without it, and of `gain`, the model less
         `without`.
     """
-    labels, evaluable, parts = labels_of(predictions), is_evaluable(predictions), part_names(predictions)
-    targets = [*labels]
-    scores = scores_of(predictions)[evaluable]
-    shares = {part: shares_of(predictions, part, targets)[evaluable] for part in parts}
+    predictions = pd.concat([scored[is_evaluable(scored)] for scored, _ in folds])
+    labels, scores, parts = labels_of(predictions), scores_of(predictions), part_names(predictions)
+    targets, groups = [*labels], groups_of(predictions).tolist()
+    shares = {part: shares_of(predictions, part, targets) for part in parts}
     bias = scores - sum(shares.values())
-    groups = groups_of(predictions)[evaluable].tolist()
     tables = {"model": scores}
     tables |= {f"only {part}": bias + share for part, share in shares.items()}
     tables |= {f"without {part}": scores - share for part, share in shares.items()}
-    sums = predictor_sums(
-        [rescaled(table, scale) for table in tables.values()],
-        rescaled(labels[evaluable], scale),
-        None if train is None else rescaled(train.reindex(columns=targets), scale),
-    )
+    relative, truth = [rescaled(table, scale) for table in tables.values()], rescaled(labels, scale)
+    sums = torch.cat([
+        predictor_sums(relative, truth.loc[scored.index[is_evaluable(scored)]], _relative_labels(train, targets, scale))
+        for scored, train in folds
+    ])  # fmt: skip
     pairs = [("model", f"without {part}") for part in parts]
     found = estimates(sums, groups, [*tables], targets, pairs=pairs, resamples=resamples)
-    rows = [_variance(shares, scores, labels[evaluable], groups, resamples)]
+    rows = [_variance(shares, scores, labels, groups, resamples)]
     for part in parts:
         for kind, name in {
             "only": f"only {part}",
@@ -97,9 +96,13 @@ def part_table(
             some = found[found["predictor"] == name]
             rows.append(some.assign(part=part, metric=f"{kind}: " + some["metric"]).drop(columns="predictor"))
     table = pd.concat(rows, ignore_index=True)
-    counts = {part: int(predictions.loc[evaluable, f"{targets[0]}{FROM}{part}"].notna().sum()) for part in parts}
+    counts = {part: int(predictions[f"{targets[0]}{FROM}{part}"].notna().sum()) for part in parts}
     table["clips"] = table["part"].map(counts)
     return table[["part", "clips", "metric", "target", "value", "low", "high"]]
+
+
+def _relative_labels(train: pd.DataFrame | None, targets: Sequence[str], scale: Scale) -> pd.DataFrame | None:
+    return None if train is None else rescaled(train.reindex(columns=[*targets]), scale)
 
 
 def _variance(

@@ -64,7 +64,7 @@ def write_results(
     draw_results(folder / f"results_{split}.png", {name: predictions}, train, scale, {name: results})
     log.info("The %s split, in %s:\n\n%s\n", split, folder, text)
     if part_names(predictions):
-        table = part_table(predictions, train, scale)
+        table = part_table(folds, scale)
         table.to_csv(folder / f"parts_{split}.csv", index=False, float_format="%.7g")
         text = parts_text(table)
         (folder / f"parts_{split}.txt").write_text(text + "\n", encoding="utf-8")

@@ -25,8 +25,9 @@ class Parts(TraitRegressor):
 
     Args:
         inputs: For each part `input_shape` and `modality`: `Joint.model_arguments` of the data.
-        parts: For each part the config of its model: `_target_` and settings. Of the training settings there, only
-            weights and `freeze_backbone` have an effect; width and `batch_norm` are settings of parts alone.
+        parts: For each part the config of its model: `_target_` and settings; None where the data have no such part.
+            Of the training settings there, only weights and `freeze_backbone` have an effect; width and `batch_norm`
+            are settings of parts alone.
         **training: See `TraitRegressor`.
     """
 
@@ -39,10 +40,11 @@ class Parts(TraitRegressor):
     def __init__(
         self,
         inputs: Mapping[str, Mapping[str, Any]],
-        parts: Mapping[str, Mapping[str, Any]],
+        parts: Mapping[str, Mapping[str, Any] | None],
         **training: Any,
     ) -> None:
         super().__init__((), **training)
+        parts = {name: part for name, part in parts.items() if part is not None}
         if inputs.keys() != parts.keys():
             raise ValueError(
                 f"Got models for {', '.join(parts)} and inputs {', '.join(inputs)}: expected a model for each input; "
@@ -218,7 +220,7 @@ class Joint(Parts):
     def __init__(
         self,
         inputs: Mapping[str, Mapping[str, Any]],
-        parts: Mapping[str, Mapping[str, Any]],
+        parts: Mapping[str, Mapping[str, Any] | None],
         drop: float = 0.1,
         gate: bool = False,
         start: Mapping[str, str] | None = None,

@@ -32,9 +32,9 @@ class JointRidge(Parts):
     def __init__(
         self,
         inputs: Mapping[str, Mapping[str, Any]],
-        parts: Mapping[str, Mapping[str, Any]],
+        parts: Mapping[str, Mapping[str, Any] | None],
         penalties: Sequence[float] = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
-        factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0),
+        factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
         folds: int = 5,
         **training: Any,
     ) -> None:

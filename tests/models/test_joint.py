@@ -193,6 +193,15 @@ def test_wrong_parts_are_refused(data, corpus):
         Joint(corpus, {"voice": {"_target_": "os.system"}})
 
 
+def test_a_part_that_is_none_is_left_out(data, corpus, loading):
+    without = Joint(corpus, {"voice": None, "words": Transcript(corpus)}, **loading)
+    assert [*without.parts] == [*without.settings["parts"]] == ["words"]
+    model = JointModel(**without.model_arguments, parts={"voice": None, "words": CAM})
+    assert [*model.models] == ["words"]
+    with pytest.raises(ValueError, match="expected a model for each input"):
+        JointModel(**data.model_arguments, parts={"voice": None, "words": CAM})
+
+
 def test_what_parts_explain_adds_up_to_r2():
     rng = np.random.default_rng(0)
     clips = [f"source{row // 2}.{row % 2:03d}.mp4" for row in range(40)]
@@ -202,12 +211,21 @@ def test_what_parts_explain_adds_up_to_r2():
     table = table.join(pd.DataFrame(labels, index=table.index, columns=[f"{trait}_label" for trait in TRAITS]))
     for name, share in {"voice": voice, "face": face}.items():
         table[[f"{trait}_from_{name}" for trait in TRAITS]] = share
-    parts = part_table(table, resamples=50)
+    parts = part_table([(table, None)], resamples=50)
     explained = parts[(parts["metric"] == "explained") & (parts["target"] == "openness")]["value"].sum()
     errors = table["openness"] - table["openness_label"]
     variance = table["openness_label"].var(ddof=0)
     assert explained == pytest.approx(1 - errors.var(ddof=0) / variance)
     assert (parts.dropna()["low"] <= parts.dropna()["high"]).all()
+
+    train = pd.DataFrame(0.5, index=["x.000.mp4"], columns=TRAITS)
+    one = part_table([(table, train)], resamples=50).set_index(["part", "metric", "target"])
+    folds = part_table([(table[:14], train), (table[14:], train)], resamples=50)
+    pd.testing.assert_frame_equal(folds.set_index(one.index.names), one)
+    assert (one.xs("only: skill", level="metric")["value"] > 0).all()
+    other = part_table([(table[:14], train), (table[14:], train + 0.2)], resamples=50)
+    skill = other.set_index(one.index.names).xs("only: skill", level="metric")["value"]
+    assert (skill > one.xs("only: skill", level="metric")["value"]).all()  # beside a worse mean
 
 
 def test_inputs_of_a_joint_may_be_alike(corpus, loading):

@@ -125,12 +125,12 @@ def test_an_experiment_composes_and_builds(experiment, size, tmp_path):
     overrides = [f"experiment=[{experiment}{size}]", *small, f"corpus.root={tmp_path}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides)
-    if OmegaConf.is_missing(config.data, "files"):
-        config.data.files = str(tmp_path / "numbers.csv")
-        (tmp_path / "numbers.csv").write_text("clip,pitch,loudness\na.mp4,200,-20\n")
+    (tmp_path / "numbers.csv").write_text("clip,pitch,loudness\na.mp4,200,-20\n")
+    for part in (config.data, *filter(None, config.data.get("parts", {}).values())):
+        if OmegaConf.is_missing(part, "files"):
+            part.files = str(tmp_path / "numbers.csv")
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
-    shape = {"input_shape": data.input_shape, "modality": data.modality, "targets": data.targets}
-    model = instantiate(config.model, **shape, _convert_="all")
-    assert model.input_shape == data.input_shape
+    model = instantiate(config.model, **data.model_arguments, _convert_="all")
+    assert model.input_shape == data.model_arguments.get("input_shape", ())
     assert model.seed == data.seed == config.seed
     assert callable(instantiate(config.cam, _convert_="all"))
