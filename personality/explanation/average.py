@@ -90,7 +90,8 @@ def _clip_means(explainer: Explainer, clips: np.ndarray) -> list[tuple[int, dict
         axes = data.coordinates(split, int(clip), 0).axes
         is_waveform = data.modality == "audio" and [axis.name for axis in axes] == ["time"]
         level = np.abs if is_waveform else np.asarray  # waves of several clips would cancel each other
-        cues = [np.mean(explainer.cue_masks(trait, rows), axis=0) for trait in data.targets]
+        masks = explainer.cue_masks(rows)
+        cues = [np.mean([mask[trait] for mask in masks], axis=0) for trait in data.targets]
         means.append(
             (
                 int(clip),

@@ -117,7 +117,7 @@ def bill_of(model: Model, data: Data, split: str, clip: int, method: cam.Method 
         gate, expected = (each[index].detach().cpu().numpy().astype(float) for each in (joint.gate, joint.expected))
         rest = gate * (bias - low - (high - low) * expected)  # of the average clip, that is in no position
         parts[key] = _relative(part, gate, rest)
-    bias = low + (high - low) * joint.bias.detach().cpu().numpy().astype(float)
+    bias = low + (high - low) * joint.intercept.detach().cpu().numpy().astype(float)
     return Bill(name, data.targets, bias, parts, missing)
 
 

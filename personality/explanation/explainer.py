@@ -109,12 +109,13 @@ class Explainer:
             {"trait": trait, "clip": clips.index, "group": [*clips["group"]], "segment": segments[:, 1]}
         )
 
-    def cue_masks(self, trait: str, segments: np.ndarray) -> list[np.ndarray]:
-        """Return where the cues of a trait lie in segments: boolean masks `(*space)`, all false without a cue."""
+    def cue_masks(self, segments: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """Return where the cues of each trait lie in segments: boolean masks `(*space)`, all false without a cue."""
         masks = []
         for clip, segment in segments.tolist():
             space = [len(axis.values) for axis in self.data.coordinates(self.split, clip, segment).axes]
-            masks.append(self.data.cues(self.split, clip, segment).get(trait, np.zeros(space, bool)))
+            nowhere = dict.fromkeys(self.data.targets, np.zeros(space, bool))
+            masks.append(nowhere | self.data.cues(self.split, clip, segment))
         return masks
 
     def untrained(self) -> "Explainer":

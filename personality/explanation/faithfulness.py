@@ -80,7 +80,7 @@ def measure(explainer: Explainer, selection: pd.DataFrame, methods: Mapping[str,
         attributions[OTHER_TRAIT] = attributions[first].roll(-1, dims=1)
         if len(others := _others(segments[:, 0])):
             attributions[OTHER_CLIP] = attributions[first][others]
-        masks = explainer.cue_masks(trait, segments)
+        masks = [each[trait] for each in explainer.cue_masks(segments)]
         for name, all_maps in attributions.items():
             maps = cam.resize(all_maps[:, target : target + 1], tuple(inputs.shape[2:]))[:, 0]
             with torch.inference_mode():

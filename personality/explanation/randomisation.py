@@ -71,7 +71,7 @@ def _compare(
     target = explainer.data.targets.index(trait)
     maps = explainer.method(randomised, inputs).maps[:, target].cpu()
     large = cam.resize(maps[:, None], tuple(inputs.shape[2:]))[:, 0].numpy()
-    masks = explainer.cue_masks(trait, segments)
+    masks = [each[trait] for each in explainer.cue_masks(segments)]
     return explainer.names(trait, segments).assign(
         rank_correlation=_rank_correlation(trained.flatten(1), maps.flatten(1)),
         energy_pointing_game=[energy_pointing_game(*pair) for pair in zip(large, masks, strict=True)],

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from personality.models.base import TraitRegressor
 from personality.models.data_protocol import Data
@@ -33,9 +33,11 @@ class Parts(TraitRegressor):
 
     gate: nn.Parameter
     expected: Tensor
-    """`(parts, targets)`: the mean score of each part."""
+    """`(parts, targets)`: the mean score of each part over training clips, scored as they are outside of training."""
+    running: Tensor
+    """The same while training: a running mean. The two differ as batch normalisation and dropout do."""
     counted: Tensor
-    """How many batches it is a mean of."""
+    """How many batches the running mean has seen."""
 
     def __init__(
         self,
@@ -67,12 +69,18 @@ class Parts(TraitRegressor):
         self.bias = nn.Parameter(torch.full(shape[1:], 0.5))
         self.gate = nn.Parameter(torch.ones(shape), requires_grad=False)
         self.register_buffer("expected", torch.zeros(shape))
+        self.register_buffer("running", torch.zeros(shape))
         self.register_buffer("counted", torch.zeros(()))
 
     @property
     def models(self) -> dict[str, TraitRegressor]:
         """The model of each part."""
         return {name: part for name, part in self.parts.items() if isinstance(part, TraitRegressor)}
+
+    @property
+    def intercept(self) -> Tensor:
+        """The score, outside of training, of a clip that has the mean score of every part, `(targets,)`."""
+        return self.bias + (self.gate * (self.expected - self.running)).sum(0)
 
     def score(self, batch: Batch) -> Scores:
         """Score clips, in units of the labels, with the share of each part; a clip is its one segment."""
@@ -84,16 +92,18 @@ class Parts(TraitRegressor):
 
     def _add(self, shares: Tensor, present: Tensor) -> Tensor:
         """Add the bias and what the parts that are there add, `(B, targets)`."""
-        return self.bias + (shares * present.unsqueeze(2)).sum(1)
+        bias = self.bias if self.training else self.intercept
+        return bias + (shares * present.unsqueeze(2)).sum(1)
 
     def _shares(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what each part adds, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
         found, there = self._part_scores(batch)
+        expected = self.expected
         if self.training:
-            self._update_expected(found.detach(), there)
+            expected = self._update_running(found.detach(), there)
             kept = there & (torch.rand(there.shape, device=there.device) >= self.drop)
             there = torch.where(kept.any(1, keepdim=True), kept, there)
-        return self.gate * (found - self.expected), there
+        return self.gate * (found - expected), there
 
     def _part_scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the score of each part, `(B, parts, targets)`, and whether it is there, `(B, parts)`."""
@@ -108,35 +118,36 @@ class Parts(TraitRegressor):
             present.append(there)
         return torch.stack(scores, dim=1), torch.stack(present, dim=1)
 
-    def _update_expected(self, scores: Tensor, there: Tensor) -> None:
-        """Update the running mean of the scores of each part."""
-        count = there.sum(0).unsqueeze(1)
-        mean = (scores * there.unsqueeze(2)).sum(0) / count.clamp(min=1)
+    def _update_running(self, scores: Tensor, there: Tensor) -> Tensor:
+        """Update the running mean of the scores of each part, over the batches of all processes; return it."""
+        sums = torch.cat([(scores * there.unsqueeze(2)).sum(0), there.sum(0).unsqueeze(1).to(scores)], dim=1)
+        if distributed.is_initialized():
+            distributed.all_reduce(sums)
+        count = sums[:, -1:]
+        mean = sums[:, :-1] / count.clamp(min=1)
         momentum = 1.0 if self.counted == 0 else MOMENTUM
-        self.expected = torch.where(count > 0, self.expected.lerp(mean, momentum), self.expected)
+        running = torch.where(count > 0, self.running.lerp(mean, momentum), self.running)
+        self.running.copy_(running)
         self.counted += 1
+        return running
 
     def _score_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
         shares, present = self._shares(batch)
         scores = self._add(shares, present).unsqueeze(1)
         return scores, torch.ones(len(scores), 1, device=scores.device)
 
-    def on_validation_start(self) -> None:
-        """While fitting, take the mean scores of parts as validation computes them; the scores of clips stay."""
-        super().on_validation_start()
-        if self.trainer.state.fn == TrainerFn.FITTING and self.automatic_optimization:
-            self._centre()
-
     @torch.no_grad()
-    def _centre(self) -> None:
+    def on_validation_start(self) -> None:
+        """While fitting, compute the mean score of each part as clips are scored in validation."""
+        super().on_validation_start()
+        if self.trainer.state.fn != TrainerFn.FITTING or not self.automatic_optimization:
+            return
         sums, counts = torch.zeros_like(self.expected), torch.zeros_like(self.expected[:, :1])
         for batch in self.data.training_batches(CENTRED_BY, self.device):
             scores, there = self._part_scores(batch)
             sums += (scores * there.unsqueeze(2)).sum(0)
             counts += there.sum(0).unsqueeze(1)
-        expected = torch.where(counts > 0, sums / counts.clamp(min=1), self.expected)
-        self.bias.add_((self.gate * (expected - self.expected)).sum(0))
-        self.expected.copy_(expected)
+        self.expected.copy_(torch.where(counts > 0, sums / counts.clamp(min=1), self.expected))
 
     def serve_encodings(self, data: Data, compute: bool) -> None:
         """Let each part of the data serve what its frozen backbone makes of it."""

@@ -97,6 +97,7 @@ class JointRidge(Parts):
             + [(self.bias, solution.bias)],
         )
         self.expected = torch.stack([weight @ mean for weight, mean in zip(weights, means, strict=True)]).to(self.bias)
+        self.running = self.expected
         for part, mean in zip(ridges, means, strict=True):
             part.set_reference(mean)
         self.log_dict({f"penalty/{name}": each for name, each in zip(self.targets, solution.penalties, strict=True)})
