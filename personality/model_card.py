@@ -9,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from personality.evaluation.predictions import groups_of
+from personality.evaluation.reference import run_of
 from personality.evaluation.text import fairness_text, results_text
 from personality.explanation.summary import summary_text
 from personality.models.backbones import DEFAULTS
@@ -41,7 +42,7 @@ def model_card(config: Mapping[str, Mapping[str, Any]], name: str, checkpoint: P
     """
     corpus, data, model = (config[part] for part in ("corpus", "data", "model"))
     classes = {part: settings.get("_target_", "").rpartition(".")[2] for part, settings in config.items()}
-    run = _run_of(checkpoint) if checkpoint and checkpoint.is_file() else None
+    run = run_of(checkpoint) if checkpoint and checkpoint.is_file() else None
     backbone = model.get("backbone") or DEFAULTS[model["modality"], len(model["input_shape"]) - 2]
     templates = Environment(loader=PackageLoader("personality", "."), trim_blocks=True, lstrip_blocks=True)
     return templates.get_template("model_card.md.j2").render(
@@ -57,11 +58,6 @@ def model_card(config: Mapping[str, Mapping[str, Any]], name: str, checkpoint: P
         training=_training(run),
         tables=_tables(run) if run else {},
     )
-
-
-def _run_of(checkpoint: Path) -> Path | None:
-    """Return the folder of results that a checkpoint lies in, at most two levels up."""
-    return next((folder for folder in checkpoint.absolute().parents[:2] if [*folder.glob("results_*.csv")]), None)
 
 
 def _split(corpus: Mapping[str, Any]) -> str:

@@ -14,12 +14,13 @@ import torch
 from personality import hub
 from personality.corpus import Corpus, VideoFiles
 from personality.data import TraitDataModule
+from personality.evaluation.reference import KnownError, Reference
 from personality.explanation import cam
 from personality.explanation.bill import Bill, bill_of
 from personality.explanation.explainer import Explainer
 from personality.model_card import model_card
 from personality.models import TraitRegressor
-from personality.pretrained import CARD, Saved, read_checkpoint, read_folder, write_folder
+from personality.pretrained import CARD, CONFIG, Saved, read_checkpoint, read_folder, write_folder
 from personality.settings import build, find_class
 from personality.traits import TRAITS, Coordinates
 
@@ -43,6 +44,7 @@ class Predictor:
         predictor = personality.load("best.ckpt")
         predictor.predict("talk.mp4")  # a row for each 15.3 s
         maps, inputs, coordinates = predictor.explain("talk.mp4", clip=0, segment=3)
+        predictor.reference.table(predictor.predict("talk.mp4"))  # beside the training labels and the model's error
         predictor.explain("talk.mp4").table()  # what each moment, place and word of it adds
         predictor.push_to_hub("user/name")  # others load("hf://user/name")
     """
@@ -53,6 +55,15 @@ class Predictor:
     """The checkpoint or the folder that they were loaded from."""
     corpus: dict[str, Any] | None = None
     """The settings of the corpus that the model was trained on; by default those of the corpus of `data`."""
+
+    @property
+    def reference(self) -> Reference:
+        """The distribution of the training labels, and the error on people whom the model has not met, if it is known.
+
+        `reference.table(predict(video))` sets scores beside them: columns `score`, `percentile`, `low`, `high`.
+        """
+        model = self.model
+        return Reference.of(self.data.targets, model.target_quantiles, model.target_scale, model.origin)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.model, self.data))
@@ -150,7 +161,7 @@ class Predictor:
         """Save the model under a name, with the card of the folder that it was loaded from or a new one."""
         corpus = self.data.corpus.config if self.corpus is None else self.corpus
         config = {"corpus": corpus, "data": self.data.config, "model": self.model.config}
-        saved = Saved(config, self.data.state_dict(), self.model.state_dict())
+        saved = Saved(config, self.data.state_dict(), self.model.state_dict(), self.model.origin.get("error"))
         if self.source and (card := self.source / CARD).is_file():
             text = card.read_text(encoding="utf-8")
         else:
@@ -216,7 +227,22 @@ def load(
         network.load_state_dict(saved.weights)
     except RuntimeError as error:
         raise ValueError(f"{checkpoint} does not fit the {type(network).__name__} that it names: {error}") from error
+    network.origin = {"corpus": trained_on, "error": _error_of(source, saved.error)}
     return Predictor(network.eval().to(device), module, source, trained_on)
+
+
+def _error_of(source: Path, found: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Return the error that the run of a checkpoint measured, or that a folder says: `KnownError.config`."""
+    if not source.is_dir():
+        measured = KnownError.of_checkpoint(source)
+        return None if measured is None else measured.config
+    try:
+        return None if found is None else KnownError.from_config(found).config
+    except (ValueError, LookupError, TypeError, AttributeError) as wrong:
+        raise ValueError(
+            f"{source / CONFIG} is not the config of a model: its error is {found!r:.200}. Expected what "
+            "save_pretrained wrote; fetch it again."
+        ) from wrong
 
 
 def save_pretrained(checkpoint: str | Path, folder: str | Path) -> None:
@@ -240,4 +266,5 @@ def save_pretrained(checkpoint: str | Path, folder: str | Path) -> None:
     """
     source, folder = Path(checkpoint), Path(folder)
     saved = read_checkpoint(source)
+    saved = saved._replace(error=_error_of(source))
     write_folder(folder, saved, model_card(saved.config, folder.resolve().name, source))

@@ -1,8 +1,9 @@
 """What a trained model is read from: a checkpoint of a `Trainer`, or a folder to pass on.
 
-The folder holds `model.safetensors`, the weights; `config.json`, the settings of corpus, data and model and what the
-data module has learnt; and `README.md`, a model card. No path of the machine is in it. Nothing in it can run: it is
-read as numbers and JSON, and only corpora, data modules and models of this package are built from it.
+The folder holds `model.safetensors`, the weights; `config.json`, the settings of corpus, data and model, what the
+data module has learnt, and the error of the model where it is known; and `README.md`, a model card. No path of the
+machine is in it. Nothing in it can run: it is read as numbers and JSON, and only corpora, data modules and models of
+this package are built from it.
 """
 
 import json
@@ -39,6 +40,8 @@ class Saved(NamedTuple):
     """What the data module has learnt: its state dict."""
     weights: Mapping[str, Tensor]
     """The state dict of the model."""
+    error: dict[str, Any] | None = None
+    """What its run measured, plain text and numbers: `config` of `personality.evaluation.reference.KnownError`."""
 
 
 def read_checkpoint(path: Path) -> Saved:
@@ -81,7 +84,7 @@ def read_folder(folder: Path) -> Saved:
     try:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         config = portable({part: {**content[part]} for part in PACKAGES})
-        learnt = {**content["learnt"]}
+        learnt, error_of_run = {**content["learnt"]}, content.get("error")
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{folder / CONFIG} is not the config of a model: {error!r}. Expected the file that save_pretrained wrote; "
@@ -93,7 +96,7 @@ def read_folder(folder: Path) -> Saved:
                 f"{folder} asks for {settings.get('_target_')}: expected a class of {PACKAGES[part]}. Do not trust it."
             )
     try:
-        return Saved(config, learnt, load_file(folder / WEIGHTS))
+        return Saved(config, learnt, load_file(folder / WEIGHTS), error_of_run)
     except Exception as error:  # a damaged file can raise any error
         raise ValueError(
             f"{folder / WEIGHTS} cannot be read: {error}. Expected a file of safetensors; fetch it again."
@@ -122,7 +125,7 @@ def write_folder(folder: Path, saved: Saved, card: str) -> None:
             )
     if not _is_own("corpus", config["corpus"]):
         config["corpus"] = {}
-    text = json.dumps(config | {"learnt": _plain(saved.learnt)}, indent=2, ensure_ascii=False)
+    text = json.dumps(config | {"learnt": _plain(saved.learnt), "error": saved.error}, indent=2, ensure_ascii=False)
     weights = {  # safetensors takes neither parts of other tensors nor another order in memory
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in saved.weights.items()

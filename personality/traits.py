@@ -21,6 +21,9 @@ CLIP_SECONDS = 15.3
 TARGETS = (*TRAITS, "interview")
 """All labels of First Impressions; `interview` is whether to invite the person to a job interview."""
 
+QUANTILES = 101
+"""How many evenly spaced quantiles describe the training labels of a target: one for each percent, with both ends."""
+
 Modality = Literal["audio", "image", "text", "vector", "joint"]
 """What an input shows; backbone, baseline and pictures follow from it. `joint` are several inputs of the same clip."""
 

@@ -23,7 +23,7 @@ from personality.features.encoding import encode_sound
 from personality.features.media import MediaError, read_waveform
 from personality.settings import RecordsSettings
 from personality.tables import format_clips
-from personality.traits import Batch, Coordinates, Modality
+from personality.traits import QUANTILES, Batch, Coordinates, Modality
 
 LISTENING_RATE = 16_000  # Hz of the sound in a report: it keeps what a log-mel spectrogram shows
 
@@ -131,6 +131,12 @@ class TraitDataModule(RecordsSettings, StoredClips):
     def target_mean(self) -> Tensor:
         """The mean of the training labels `(targets,)`: the baseline that every model must beat."""
         return torch.tensor(self.clips("train")[self.targets].mean().to_numpy(), dtype=torch.float32)
+
+    @property
+    def target_quantiles(self) -> Tensor:
+        """The distribution of the training labels `(QUANTILES, targets)`, from the lowest to the highest."""
+        quantiles = self.clips("train")[self.targets].astype(float).quantile(np.linspace(0, 1, QUANTILES).tolist())
+        return torch.tensor(quantiles.to_numpy(), dtype=torch.float32)
 
     @property
     def target_scale(self) -> Tensor:

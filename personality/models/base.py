@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from personality.models.data_protocol import Data
 from personality.models.losses import LOSS_NAMES, LOSSES, concordance
 from personality.models.optimisers import OPTIMISERS, SCHEDULES, build_optimiser
 from personality.settings import RecordsSettings
-from personality.traits import TRAITS, Batch, Modality, Scores
+from personality.traits import QUANTILES, TRAITS, Batch, Modality, Scores
 
 
 class TraitRegressor(RecordsSettings, LightningModule):
@@ -53,6 +53,10 @@ class TraitRegressor(RecordsSettings, LightningModule):
     head: nn.Sequential
     target_mean: Tensor
     target_scale: Tensor
+    target_quantiles: Tensor
+    """`(QUANTILES, targets)`: the distribution of the training labels; infinite before training."""
+    origin: Mapping[str, Any] = {}
+    """Of a loaded model: `corpus`, the config that it was trained on, and `error`, see `evaluation.reference`."""
     metrics: TraitMetrics
     reference: Tensor | None
     """`(channels, *space')`: the maps of the average training clip, to which attributions are relative; none for 0."""
@@ -99,6 +103,7 @@ class TraitRegressor(RecordsSettings, LightningModule):
         self.register_buffer("reference", None)
         self.register_buffer("target_mean", torch.full((len(self.targets),), 0.5))
         self.register_buffer("target_scale", torch.tensor([[0.0], [1.0]]).repeat(1, len(self.targets)))
+        self.register_buffer("target_quantiles", torch.full((QUANTILES, len(self.targets)), torch.inf))
 
     @property
     def data(self) -> Data:
@@ -282,15 +287,20 @@ class TraitRegressor(RecordsSettings, LightningModule):
         return key.hexdigest()[:12]
 
     def start(self) -> None:
-        """Load weights to start from, take the labels' scale, and set the bias so that first scores are the mean."""
+        """Load weights to start from, learn the labels' scale, and set the bias so that first scores are the mean."""
         self.load_start_weights()
-        self.target_mean.copy_(self.data.target_mean)
-        self.target_scale.copy_(self.data.target_scale)
+        self.learn_labels()
         _, linear, activation = self.head
         assert isinstance(linear, nn.Linear)
         mean = self.relative(self.target_mean)
         with torch.no_grad():
             linear.bias.copy_(mean.logit() if isinstance(activation, nn.Sigmoid) else mean)
+
+    def learn_labels(self) -> None:
+        """Take over the mean, the scale and the distribution of the training labels."""
+        self.origin = {}  # trained further, it is another model
+        for name in ("target_mean", "target_scale", "target_quantiles"):
+            self.get_buffer(name).copy_(getattr(self.data, name))
 
     def load_start_weights(self) -> None:
         """Load the weights that the backbone starts from, if there are any."""

@@ -26,6 +26,10 @@ class Data(Protocol):
     def target_scale(self) -> Tensor:
         """`(2, targets)`: the lowest and the highest label."""
 
+    @property
+    def target_quantiles(self) -> Tensor:
+        """`(QUANTILES, targets)`: the distribution of the training labels."""
+
     def clips(self, split: str) -> pd.DataFrame:
         """The clips of a split, a row each, with the column `group`."""
 

@@ -162,12 +162,12 @@ class Parts(TraitRegressor):
             super().optimizer_step(*args, **kwargs)
 
     def start(self) -> None:
-        """Load weights to start from, take the labels' scale, and set the bias to the mean label."""
-        self.target_mean.copy_(self.data.target_mean)
-        self.target_scale.copy_(self.data.target_scale)
+        """Load weights to start from, learn the labels' scale, and set the bias to the mean label."""
+        self.learn_labels()
         for index, (name, part) in enumerate(self.models.items()):
             part.target_mean.copy_(self.target_mean)
             part.target_scale.copy_(self.target_scale)
+            part.target_quantiles.copy_(self.target_quantiles)
             if name in self.starts:
                 self._load(part, Path(self.starts[name]))
                 if self.slopes[name]:  # of the sigmoid at the mean: the model was trained with it

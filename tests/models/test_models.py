@@ -169,7 +169,8 @@ def test_the_loss_by_concordance_is_of_clips(loss):
 def test_training_starts_from_the_mean_of_the_labels(sigmoid):
     means = torch.tensor([0.3, 0.4, 0.55, 0.6, 0.7])
     model = Linear((1, 1, 3), sigmoid=sigmoid)
-    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(target_mean=means, target_scale=model.target_scale))
+    labels = {"target_mean": means, "target_scale": model.target_scale, "target_quantiles": torch.rand(101, 5)}
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(**labels))
     model.setup("fit")
     assert torch.equal(model.target_mean, means)
     torch.testing.assert_close(model.head.linear.bias.detach(), (means / (1 - means)).log() if sigmoid else means)
