@@ -7,11 +7,13 @@ Trainer(callbacks=[SaveResults(), SaveHeatmaps(), SaveReport()]).test(model, dat
 
 import logging
 from pathlib import Path
+from typing import cast
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
 from personality.callbacks.trainers import datamodule, scored_split
+from personality.explanation.protocols import Model
 from personality.explanation.report import write_report
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ class SaveReport(Callback):
         """Write the report of the tested split."""
         if trainer.is_global_zero:
             data = datamodule(trainer, self)
-            path = write_report(Path(trainer.default_root_dir), data, scored_split(trainer, data))
+            folder, split = Path(trainer.default_root_dir), scored_split(trainer, data)
+            path = write_report(folder, data, split, cast(Model, pl_module))
             log.info("Report: %s", path)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

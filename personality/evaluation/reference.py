@@ -157,16 +157,23 @@ class Reference:
         """
         tables = {}
         for target in self.labels:
-            known, values = self.labels[target].to_numpy(), scores[target].to_numpy(float)
-            shares = 100 * self.labels.index.to_numpy()
-            below, not_above = 100 - np.interp(-values, -known[::-1], shares), np.interp(values, known, shares)
-            rows = {"score": values, "percentile": (below + not_above) / 2 if np.isfinite(known).all() else np.nan}
+            values = scores[target].to_numpy(float)
+            rows = {"score": values, "percentile": self.percentiles(str(target), values)}
             for end in ("low", "high"):
                 rows[end] = np.clip(values + self._error(str(target), end), *self.scale[target])
             tables[target] = pd.DataFrame(rows, scores.index)
         joined = pd.concat(tables, names=["target", "clip"]).swaplevel()
         order = pd.MultiIndex.from_product([scores.index, self.labels.columns], names=["clip", "target"])
         return joined.reindex(order)
+
+    def percentiles(self, target: str, scores: np.ndarray) -> np.ndarray:
+        """Return for scores `(clips,)` the percentage of training clips whose label is lower: see `table`."""
+        known, shares = self.labels[target].to_numpy(), 100 * self.labels.index.to_numpy()
+        if np.isnan(known).any():
+            return np.full(len(scores), np.nan)
+        below, not_above = 100 - np.interp(-scores, -known[::-1], shares), np.interp(scores, known, shares)
+        middle: np.ndarray = (below + not_above) / 2
+        return middle
 
     def _error(self, target: str, name: str) -> float:
         table = pd.DataFrame() if self.error is None else self.error.table

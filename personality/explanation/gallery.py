@@ -82,7 +82,7 @@ def _save_trait(
     index = pd.DataFrame(entries)
     is_text = explainer.data.modality == "text"
     draw_each, draw_all = (draw_word_pictures, draw_word_sheet) if is_text else (draw_heatmaps, draw_sheet)
-    panels = draw_each([folder / picture for picture in index["picture"]], heatmaps, limit)
+    boxes = draw_each([folder / picture for picture in index["picture"]], heatmaps, limit)
     draw_all(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
     np.savez_compressed(
         folder / f"{trait}.npz",
@@ -92,7 +92,7 @@ def _save_trait(
         inputs=np.stack([heatmap.inputs for heatmap in heatmaps]),
         bias=np.array([heatmap.bias for heatmap in heatmaps]),
     )
-    return index.assign(map_centre=panels.map_centre, time_panels=json.dumps(panels.time))
+    return index.assign(time_panels=json.dumps(boxes))
 
 
 def _heatmap(

@@ -65,15 +65,6 @@ class Heatmap(NamedTuple):
         return shares
 
 
-class Panels(NamedTuple):
-    """Where the panels of a picture lie, in shares of its width and height from the top left."""
-
-    map_centre: float
-    """The horizontal centre of the panel with the map."""
-    time: list[Box]
-    """`(left, top, right, bottom)` of each panel whose horizontal axis is time."""
-
-
 def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float) -> None:
     """Draw heatmaps as a sheet of rows of 5, all on one colour scale from `-limit` to `limit`."""
     if heatmaps and heatmaps[0].names:
@@ -100,11 +91,14 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
     save_picture(figure, path, dpi=110)
 
 
-def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: float) -> Panels:
+def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: float) -> list[Box]:
     """Draw each segment as a picture with three panels: the input, its map over it, and where the map is highest.
 
     Inputs without a time axis get a fourth panel in front, with the waveform. All pictures share their axes, which
     halves the time.
+
+    Returns:
+        The panels whose horizontal axis is time.
     """
     if heatmaps[0].names:
         return draw_bar_charts(paths, heatmaps)
@@ -132,8 +126,7 @@ def draw_heatmaps(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: flo
             axes.set(yticks=[], ylabel="")  # as in the first panel
         save_picture(figure, path, dpi=90)
     boxes = [panel_box(axes) for axes in panels]
-    left, _, right, _ = boxes[-2]
-    return Panels(round((left + right) / 2, 4), boxes if heatmaps[0].has_time else boxes[:-3])
+    return boxes if heatmaps[0].has_time else boxes[:-3]
 
 
 def draw_bar_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap]) -> None:
@@ -164,7 +157,7 @@ def draw_bar_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap]) -> None:
     save_picture(figure, path, dpi=110)
 
 
-def draw_bar_charts(paths: Sequence[Path], heatmaps: Sequence[Heatmap]) -> Panels:
+def draw_bar_charts(paths: Sequence[Path], heatmaps: Sequence[Heatmap]) -> list[Box]:
     """Draw for each clip a bar chart of the numbers with the largest shares in its score, with their values."""
     for path, heatmap in zip(paths, heatmaps, strict=True):
         shown = largest(np.abs(heatmap.shares))
@@ -179,7 +172,7 @@ def draw_bar_charts(paths: Sequence[Path], heatmaps: Sequence[Heatmap]) -> Panel
         axes.tick_params(labelsize=8)
         axes.set_xlabel(f"share of the score: these bars and the bias add up to {_total(heatmap):.3f}", fontsize=8)
         save_picture(figure, path, dpi=90)
-    return Panels(0.6, [])
+    return []
 
 
 def _total(heatmap: Heatmap) -> float:

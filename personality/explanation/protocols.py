@@ -25,6 +25,10 @@ class Model(Protocol):
     """`(segments, channels, *space)`."""
     target_scale: Tensor
     """`(2, targets)`: the labels for which the network's output is 0 and 1."""
+    target_quantiles: Tensor
+    """`(QUANTILES, targets)`: the distribution of the training labels."""
+    origin: Mapping[str, Any]
+    """Of a loaded model: `corpus`, the config that it was trained on, and `error`, see `evaluation.reference`."""
     reference: Tensor | None
     """`(channels, *space')`: the maps to which attributions are relative; none for 0."""
     explained_by: str
@@ -38,6 +42,7 @@ class Model(Protocol):
 
     def __call__(self, inputs: Tensor) -> Tensor: ...
     def to(self, device: torch.device) -> Self: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
     def modules(self) -> Iterator[nn.Module]: ...
 
 
@@ -56,6 +61,14 @@ class JointModel(Model, Protocol):
         """The model of each part, by name."""
 
 
+class Configured(Protocol):
+    """What says how it was made."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings, and under `_target_` the class."""
+
+
 class Data(Protocol):
     """Clips that can be read again by their rows in a split's table."""
 
@@ -63,6 +76,16 @@ class Data(Protocol):
     def parts(self) -> "Mapping[str, Data]":
         """Of joint data: the inputs, by name."""
 
+    @property
+    def corpus(self) -> Configured:
+        """Where the clips are."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings, and under `_target_` the class."""
+
+    input_shape: tuple[int, ...]
+    """`(segments, channels, *space)`."""
     modality: Modality
     targets: list[str]
     test_split: str

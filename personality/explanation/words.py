@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from personality.explanation.explainer import BATCH, Explainer
-from personality.explanation.pictures import COLOURS, Heatmap, Panels, colour_bar, save_picture
+from personality.explanation.pictures import COLOURS, Box, Heatmap, colour_bar, save_picture
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def draw_word_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: 
     save_picture(figure, path, dpi=110)
 
 
-def draw_word_pictures(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: float) -> Panels:
+def draw_word_pictures(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit: float) -> list[Box]:
     """Draw the transcript of each clip, each word in the colour of its share."""
     for path, heatmap in zip(paths, heatmaps, strict=True):
         lines = max(3, len(_lines(heatmap, 92)))
@@ -54,7 +54,7 @@ def draw_word_pictures(paths: Sequence[Path], heatmaps: Sequence[Heatmap], limit
         axes.set_axis_off()
         _draw_text(axes, heatmap, limit, 92, lines, 8 * 0.96)
         save_picture(figure, path, dpi=90)
-    return Panels(0.5, [])
+    return []
 
 
 def _lines(heatmap: Heatmap, letters: int) -> list[list[int]]:

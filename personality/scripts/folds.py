@@ -58,7 +58,7 @@ def gather(config: DictConfig) -> None:
     write_results(run, "all", folds, _scale(data), data.people("all"))
     data.caches["all"] = data.open("all")
     _gather_heatmaps(run / "heatmaps" / "all", [folder / "heatmaps" / "test" for folder in runs], data)
-    write_report(run, data, "all")
+    write_report(run, data, "all", instantiate(config.model, **data.model_arguments, _convert_="all"))
 
 
 def _read(path: Path) -> pd.DataFrame:
