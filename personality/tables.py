@@ -192,8 +192,12 @@ def as_numbers(cells: pd.Series) -> pd.Series:
     >>> as_numbers(pd.Series(["0.5", "0,25", "high", None])).tolist()
     [0.5, 0.25, nan, nan]
     """
-    points = cells.replace(r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$", r"\1.\2", regex=True)
-    return pd.to_numeric(points, errors="coerce").astype(np.float64)
+    values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    unread = values.isna() & cells.notna()
+    if unread.any():
+        points = cells[unread].replace(r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$", r"\1.\2", regex=True)
+        values[unread] = pd.to_numeric(points, errors="coerce").astype(np.float64)
+    return values
 
 
 def number_column(table: pd.DataFrame, column: str, path: object) -> pd.Series:

@@ -31,7 +31,7 @@ ALLOWED = {
         "features.subtitles",
     ],
     "data": ["traits", "atomic", "progress", "tables", "settings", "corpus", "features"],
-    "models": ["traits", "atomic", "settings", "evaluation.metrics", "packaged"],
+    "models": ["traits", "atomic", "settings", "evaluation.trait_metrics", "packaged"],
     "evaluation": ["traits", "atomic", "tables"],
     "explanation": ["traits", "atomic", "progress", "evaluation"],
     "callbacks": ["traits", "atomic", "evaluation", "explanation"],

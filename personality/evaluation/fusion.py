@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import nnls
 
 from personality.evaluation.predictions import common_labels, is_evaluable, scored_targets
 
@@ -55,6 +54,8 @@ def learn_weights(validation: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Returns:
         The weights: a row a model and last the row `constant`; a column a target.
     """
+    from scipy.optimize import nnls  # the other commands start without it
+
     labels = common_labels(validation)
     shared = np.logical_and.reduce(
         [is_evaluable(predictions).reindex(labels.index, fill_value=False) for predictions in validation]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import KDTree
 
 from personality.tables import INITIALS, LABEL, SCORE, SPELLINGS, join_names, only_letters, read_table, require_unique
 from personality.traits import TRAITS
@@ -52,6 +51,8 @@ def name_lines(predictions: pd.DataFrame, labels: pd.DataFrame, path: object) ->
     Raises:
         ValueError: A line has no labels, or its labels match no clip, or two lines match the same clip.
     """
+    from scipy.spatial import KDTree  # takes a second to import, and few files need it
+
     known = labels[list(TRAITS)].dropna()
     columns = [f"{trait}_label" for trait in TRAITS]
     if not set(columns) <= set(predictions) or predictions[columns].isna().any(axis=None) or known.empty:

@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from personality.evaluation.metrics import TraitMetrics
+from personality.evaluation.trait_metrics import TraitMetrics
 from personality.models.backbones import output_shape
 from personality.models.data_protocol import Data
 from personality.models.losses import LOSS_NAMES, LOSSES, concordance

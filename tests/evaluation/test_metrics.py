@@ -7,7 +7,8 @@ from scipy import stats
 from sklearn import metrics as sklearn
 from torchmetrics import functional
 
-from personality.evaluation.metrics import METRICS, TraitMetrics, compute_metrics, trait_mean
+from personality.evaluation.metrics import METRICS, compute_metrics, trait_mean
+from personality.evaluation.trait_metrics import TraitMetrics
 from personality.traits import TRAITS
 
 MEAN = torch.tensor([0.57, 0.52, 0.48, 0.55, 0.52])

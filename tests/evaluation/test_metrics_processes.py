@@ -8,7 +8,8 @@ import torch
 from torch import distributed
 from torch.multiprocessing.spawn import start_processes
 
-from personality.evaluation.metrics import TraitMetrics, compute_metrics
+from personality.evaluation.metrics import compute_metrics
+from personality.evaluation.trait_metrics import TraitMetrics
 from personality.traits import TRAITS
 
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from personality.data import ClipSpectrogram, FaceFrames, RawWavFFT
-from personality.evaluation.metrics import TraitMetrics
+from personality.evaluation.trait_metrics import TraitMetrics
 from personality.models import DAN, CamCNN, RegularCNN
 from personality.traits import Batch
 
