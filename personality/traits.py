@@ -102,6 +102,17 @@ class Coordinates(NamedTuple):
         width, height = np.einsum("ij,jrc->irc", self.transform, np.stack([columns, rows, np.ones_like(rows)]))
         return {"height": height, "width": width}
 
+    def occupied(self) -> np.ndarray:
+        """Return which positions of the space hold anything, boolean `(*space)`: after the last word there is nothing.
+
+        >>> words = Axis("word", np.arange(4.0), ("so", "well", "", ""))
+        >>> Coordinates(0.0, 1.0, (words,)).occupied().tolist()
+        [True, True, False, False]
+        """
+        full = np.ones([len(axis.values) for axis in self.axes], bool)
+        is_text = self.axes and self.axes[0].name == "word"
+        return full & np.array([name != "" for name in self.axes[0].names]) if is_text else full
+
 
 def source_id(clip: str) -> str:
     """Return the name of the video that a clip was cut from. Clips of one source show the same person.

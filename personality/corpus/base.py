@@ -125,7 +125,7 @@ class Corpus(RecordsSettings, ABC):
 
         Returns:
             A row for each appearance of a cue, with columns `clip`, `trait` ("none" for a distractor), `modality`
-            ("sound", "picture" or "words"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for all
+            ("audio", "image" or "text"), `cue`, `start` and `end` in seconds, `low` and `high` in Hz (NaN for all
             but sound), `left`, `top`, `right`, `bottom` as shares of the frame (NaN for all but pictures), `strength`
             in [0, 1].
         """

@@ -17,8 +17,16 @@ from personality.tables import clip_name
 
 log = logging.getLogger(__name__)
 
-KINDS = {"Expression": "expression", "Action": "action", "Audio": "voice", "Background": "background"}
-"""Our words for the dimensions of observations."""
+KINDS = {
+    "Expression": "expression",
+    "Action": "action",
+    "Audio": "voice",
+    "Words": "words",
+    "Background": "background",
+}
+"""Our words for the dimensions of observations. MM-OCEAN has no words; the sample corpus marks them."""
+HEARD = {"voice": "audio", "words": "text"}
+"""The modality of kinds that have times alone."""
 BOX_SECONDS = 0.5
 """For how long before and after its frame a box is valid, within its observation. In MM-OCEAN the overlap of two boxes
 of one region in a clip falls within this time to what it is for boxes of any two moments: hands move on."""
@@ -35,9 +43,9 @@ class Annotations(NamedTuple):
 
     table: pd.DataFrame
     """In the format of `Corpus.cues`, a row for each box and for each observation without boxes: columns `clip`, `kind`
-    of `KINDS`, `cue` (the region, or the kind where there is none), `modality` ("sound" or "picture"), `start` and
-    `end` in seconds, `low` and `high` in Hz (0 and infinite for voices), `left`, `top`, `right`, `bottom` as shares of
-    the frame (NaN without a box). Annotations belong to no trait."""
+    of `KINDS`, `cue` (the region, or the kind where there is none), `modality` ("audio", "text" or "image"), `start`
+    and `end` in seconds, `low` and `high` in Hz (0 and infinite for voices and words), `left`, `top`, `right`, `bottom`
+    as shares of the frame (NaN without a box). Annotations belong to no trait."""
     oddities: pd.DataFrame
     """What was left out or changed: columns `file`, `observation` (its number in the file, from 1; 0 for the file) and
     `oddity`."""
@@ -111,15 +119,15 @@ def _rows(observation: Any, oddities: list[str]) -> Iterator[tuple[Any, ...]]:
         oddities.append(f"the dimension {dimension!r}, not one of {', '.join(KINDS)}; left out")
     elif not start < end:  # also where one is no number
         oddities.append(f"from {content.get('start_time')} to {content.get('end_time')} s; left out")
-    elif kind == "voice":
-        yield kind, kind, "sound", start, end, 0.0, math.inf, *NOWHERE
+    elif kind in HEARD:
+        yield kind, kind, HEARD[kind], start, end, 0.0, math.inf, *NOWHERE
     elif isinstance(boxes := content.get("bboxes"), list) and boxes:
         for region, first, last, corners in _boxes(boxes, start, end, oddities):
-            yield kind, region or kind, "picture", first, last, math.nan, math.nan, *corners
+            yield kind, region or kind, "image", first, last, math.nan, math.nan, *corners
     else:
         if kind != "background":
             oddities.append("no box")
-        yield kind, kind, "picture", start, end, math.nan, math.nan, *NOWHERE
+        yield kind, kind, "image", start, end, math.nan, math.nan, *NOWHERE
 
 
 def _boxes(

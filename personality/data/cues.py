@@ -14,8 +14,6 @@ EDGES = {
     "width": ("left", "right"),
 }
 """The columns of `Corpus.cues` that bound a cue along each axis."""
-MODALITIES = {"audio": "sound", "image": "picture", "text": "words"}
-"""An input's modality as `Corpus.cues` names it."""
 
 
 def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) -> dict[str, np.ndarray]:
@@ -29,7 +27,7 @@ def mask_cues(cues: pd.DataFrame, modality: Modality, coordinates: Coordinates) 
     Returns:
         For each trait a boolean mask of the segment's space, `(*space)`.
     """
-    cues = cues[cues["modality"] == MODALITIES.get(modality)]
+    cues = cues[cues["modality"] == modality]
     return {trait: _cover(cues[cues["trait"] == trait], coordinates) for trait in TRAITS}
 
 
@@ -38,7 +36,7 @@ def mask_annotations(annotations: pd.DataFrame, modality: Modality, coordinates:
 
     Args:
         annotations: Of a clip: rows of `personality.corpus.mm_ocean.Annotations`.
-        modality: Of the input. Observations of the voice are those of the words, too.
+        modality: Of the input. On words lie those of words, and those of the voice.
         coordinates: Where the segment lies.
 
     Returns:
@@ -47,7 +45,7 @@ def mask_annotations(annotations: pd.DataFrame, modality: Modality, coordinates:
     """
     if any(name not in EDGES for name in coordinates.positions()):
         return {}
-    rows = annotations[annotations["modality"] == ("picture" if modality == "image" else "sound")]
+    rows = annotations[annotations["modality"].isin(["audio", "text"] if modality == "text" else [modality])]
     names = [*rows["kind"].unique(), *sorted({*rows["cue"]} - {*rows["kind"]})]
     return {name: _cover(rows[(rows["kind"] == name) | (rows["cue"] == name)], coordinates) for name in names}
 

@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     """For each of them the parts of its score: see `split_maps`."""
 
 
-def play(maps: np.ndarray, mask: np.ndarray, joined: bool) -> np.ndarray:
+def play(maps: np.ndarray, mask: np.ndarray, joined: bool, occupied: np.ndarray | None = None) -> np.ndarray:
     """Play the pointing games on a clip.
 
     Args:
@@ -57,20 +57,22 @@ def play(maps: np.ndarray, mask: np.ndarray, joined: bool) -> np.ndarray:
         mask: `(segments, *space)` boolean, true on the annotations.
         joined: Whether the segments follow one another in time and are one map, as of sound. Else each segment is a
             map, as of a picture.
+        occupied: `(segments, *space)` the positions that hold anything; by default all.
 
     Returns:
         `(5, targets)` sums over the maps that are partly annotated: the share of the positive attribution that lies on
         the annotations, and that of a constant map; whether the maximum lies on them, and how often it does by chance;
         the number of maps. A map without positive attribution adds nothing to the first two.
     """
-    sums = np.zeros((5, maps.shape[1]))
+    sums, inside = np.zeros((5, maps.shape[1])), np.ones_like(mask) if occupied is None else occupied
     for part in [slice(None)] if joined else [slice(segment, segment + 1) for segment in range(len(maps))]:
-        chance = float(mask[part].mean())
+        chance = float(mask[part][inside[part]].mean())
         if 0 < chance < 1:
             for target in range(maps.shape[1]):
-                ratio = energy_pointing_game(maps[part, target], mask[part])
+                each = maps[part, target], mask[part], inside[part]
+                ratio = energy_pointing_game(*each)
                 energy = (0.0, 0.0) if np.isnan(ratio) else (ratio * chance, chance)
-                sums[:, target] += *energy, pointing_game(maps[part, target], mask[part]), chance, 1
+                sums[:, target] += *energy, pointing_game(*each), chance, 1
     return sums
 
 
@@ -91,6 +93,7 @@ def measure_annotations(explainer: Explainer, annotations: Mapping[int, pd.DataF
             continue
         joined = any(axis.name == "time" for axis in data.coordinates(split, clip, 0).axes)
         segments = np.array([(clip, segment) for segment in range(len(next(iter(masks.values()))))])
+        occupied = np.stack(explainer.occupied(segments))
         maps = {OWN: _maps(explainer, segments)} | {name: _maps(other, segments) for name, other in others.items()}
         maps |= {OTHER_TRAIT: np.roll(maps[OWN], -1, axis=1), OTHER_CLIP: maps[OWN]}
         measured.clips.append(clip)
@@ -99,7 +102,7 @@ def measure_annotations(explainer: Explainer, annotations: Mapping[int, pd.DataF
         elsewhere = {} if other is None else data.annotated(split, clip, annotations[other])
         for name, mask in masks.items():
             where = dict.fromkeys(MAPS, mask) | {OTHER_CLIP: elsewhere.get(name, np.zeros_like(mask))}
-            sums = np.stack([play(maps[each], where[each], joined) for each in MAPS])
+            sums = np.stack([play(maps[each], where[each], joined, occupied) for each in MAPS])
             if sums[0].any():
                 games = measured.games.setdefault(name, Games([], []))
                 games.clips.append(clip)

@@ -118,6 +118,10 @@ class Explainer:
             masks.append(nowhere | self.data.cues(self.split, clip, segment))
         return masks
 
+    def occupied(self, segments: np.ndarray) -> list[np.ndarray]:
+        """Return which positions of segments hold anything: boolean `(*space)` each."""
+        return [self.data.coordinates(self.split, *each).occupied() for each in segments.tolist()]
+
     def untrained(self) -> "Explainer":
         """Return the explainer of the same network before its training, as a control."""
         build: Callable[..., Model] = type(self.model)

@@ -91,13 +91,13 @@ def measure(explainer: Explainer, selection: pd.DataFrame, methods: Mapping[str,
                 "deletion": highest_first[:, :1] - highest_first,
                 "insertion": lowest_first - lowest_first[:, -1:],
             }
-            pairs = list(zip(maps.cpu().numpy(), masks, strict=True))
+            found = list(zip(maps.cpu().numpy(), masks, explainer.occupied(segments), strict=True))
             tables.append(
                 explainer.names(trait, segments).assign(
                     method=name,
                     **{key: curve.mean(1).double().cpu().numpy() for key, curve in measures.items()},
-                    energy_pointing_game=[energy_pointing_game(*pair) for pair in pairs],
-                    pointing_game=[pointing_game(*pair) for pair in pairs],
+                    energy_pointing_game=[energy_pointing_game(*each) for each in found],
+                    pointing_game=[pointing_game(*each) for each in found],
                 )
             )
     table = pd.concat(tables, ignore_index=True)

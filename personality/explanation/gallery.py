@@ -150,7 +150,11 @@ def _energy_pointing_games(
         row: dict[str, Any] = {"trait": trait, "group": data.clips(explainer.split)["group"].iloc[clip]}
         if trait in cues[clip, segment]:
             target, mask = data.targets.index(trait), cues[clip, segment][trait]
-            row |= {name: energy_pointing_game(of[clip, segment].maps[target], mask) for name, of in networks.items()}
+            occupied = data.coordinates(explainer.split, clip, segment).occupied()
+            row |= {
+                name: energy_pointing_game(of[clip, segment].maps[target], mask, occupied)
+                for name, of in networks.items()
+            }
         rows.append(row)
     return pd.DataFrame(rows, columns=["trait", "group", *networks])
 

@@ -15,7 +15,7 @@ from personality.explanation.explainer import Explainer
 
 log = logging.getLogger(__name__)
 
-BEHAVIOUR = "expression", "action", "voice"
+BEHAVIOUR = "expression", "action", "voice", "words"
 """The kinds of annotations that are behaviour."""
 PARTS = "annotated behaviour", "annotated background", "nothing marked"
 FEWEST = 3

@@ -47,14 +47,16 @@ class Model(Protocol):
 
 
 class JointModel(Model, Protocol):
-    """A model whose score is its bias and what its parts add."""
+    """A model whose score is its intercept and what its parts add."""
 
-    bias: Tensor
-    """`(targets,)`."""
     gate: Tensor
     """`(parts, targets)`: the weight of each part."""
     expected: Tensor
     """`(parts, targets)`: the mean score of each part; less that, and times the gate, is what it adds."""
+
+    @property
+    def intercept(self) -> Tensor:
+        """The score of a clip that has the mean score of every part, `(targets,)`."""
 
     @property
     def models(self) -> "Mapping[str, Model]":

@@ -74,7 +74,9 @@ def _compare(
     masks = [each[trait] for each in explainer.cue_masks(segments)]
     return explainer.names(trait, segments).assign(
         rank_correlation=_rank_correlation(trained.flatten(1), maps.flatten(1)),
-        energy_pointing_game=[energy_pointing_game(*pair) for pair in zip(large, masks, strict=True)],
+        energy_pointing_game=[
+            energy_pointing_game(*each) for each in zip(large, masks, explainer.occupied(segments), strict=True)
+        ],
     )
 
 

@@ -46,19 +46,19 @@ class Parts(TraitRegressor):
         **training: Any,
     ) -> None:
         super().__init__((), **training)
-        parts = {name: part for name, part in parts.items() if part is not None}
-        if inputs.keys() != parts.keys():
+        chosen = {name: part for name, part in parts.items() if part is not None}
+        if inputs.keys() != chosen.keys():
             raise ValueError(
-                f"Got models for {', '.join(parts)} and inputs {', '.join(inputs)}: expected a model for each input; "
+                f"Got models for {', '.join(chosen)} and inputs {', '.join(inputs)}: expected a model for each input; "
                 "name the same parts in model and data."
             )
         if self.weights:
             raise ValueError(
                 f"Got weights {self.weights} for a joint model: expected them for one of its parts; set "
-                f"model.parts.{next(iter(parts))}.weights."
+                f"model.parts.{next(iter(chosen))}.weights."
             )
         self.drop, self.starts = 0.0, dict[str, str]()
-        built = {name: build(TraitRegressor, parts[name], targets=self.targets, **inputs[name]) for name in inputs}
+        built = {name: build(TraitRegressor, chosen[name], targets=self.targets, **inputs[name]) for name in inputs}
         self.slopes = {name: isinstance(part.head[2], nn.Sigmoid) for name, part in built.items()}
         for part in built.values():
             part.head[2] = nn.Identity()

@@ -39,6 +39,7 @@ def test_a_row_for_each_box_and_each_observation_without_one(tmp_path):
         observation("Action", boxes=[box(region="hands")]),
         observation("Audio", 0, 2.5),
         observation("Background", 0, 15.1),
+        observation("Words", 1, 1.4),
     )
     table, oddities = read_annotations(tmp_path)
     assert oddities.empty
@@ -46,16 +47,17 @@ def test_a_row_for_each_box_and_each_observation_without_one(tmp_path):
     assert set(table["clip"]) == {"Ab-_9.002.mp4"}
     rows = table.set_index(["kind", "cue"])[["modality", "start", "end"]]
     assert [*rows.itertuples(name=None)] == [
-        (("expression", "mouth"), "picture", 1.5, 2.5),  # half a second about its frame
-        (("expression", "eyes"), "picture", 1.0, 1.6),  # within the observation
-        (("expression", "expression"), "picture", 3.4, 4.0),
-        (("action", "hands"), "picture", 1.5, 2.5),
-        (("voice", "voice"), "sound", 0.0, 2.5),
-        (("background", "background"), "picture", 0.0, 15.1),
+        (("expression", "mouth"), "image", 1.5, 2.5),  # half a second about its frame
+        (("expression", "eyes"), "image", 1.0, 1.6),  # within the observation
+        (("expression", "expression"), "image", 3.4, 4.0),
+        (("action", "hands"), "image", 1.5, 2.5),
+        (("voice", "voice"), "audio", 0.0, 2.5),
+        (("background", "background"), "image", 0.0, 15.1),
+        (("words", "words"), "text", 1.0, 1.4),
     ]
     assert table.loc[0, ["left", "top", "right", "bottom"]].tolist() == [0.25, 0.5, 0.5, 0.625]
     assert table.loc[4, ["low", "high"]].tolist() == [0, np.inf]
-    assert table.loc[[4, 5], ["left", "top", "right", "bottom"]].isna().all(axis=None)
+    assert table.loc[[4, 5, 6], ["left", "top", "right", "bottom"]].isna().all(axis=None)
 
 
 ODD = {

@@ -73,7 +73,7 @@ def test_labels_and_strengths_are_those_of_the_table(corpus, clips):
     expected = clip_table((6, 3, 3), seed=0)
     pd.testing.assert_frame_equal(clips[list(TRAITS)].sort_index(), expected[list(TRAITS)].sort_index())
     cues = corpus.cues()
-    for (clip, cue), rows in cues[cues["modality"] != "words"].groupby(["clip", "cue"]):
+    for (clip, cue), rows in cues[cues["modality"] != "text"].groupby(["clip", "cue"]):
         assert rows["strength"].to_numpy() == pytest.approx(expected.loc[clip, cue], abs=1e-4)
 
 
@@ -203,7 +203,7 @@ def test_cues_are_complete_and_possible(corpus, clips):
     assert (cues["trait"] == cues["cue"].map(traits)).all()
     assert cues["strength"].between(0, 1).all()
     assert ((cues["start"] >= 0) & (cues["start"] < cues["end"]) & (cues["end"] <= 4)).all()
-    sound, picture = (cues[cues["modality"] == modality] for modality in ("sound", "picture"))
+    sound, picture = (cues[cues["modality"] == modality] for modality in ("audio", "image"))
     assert set(sound["cue"]) == set(TONES)
     assert set(picture["cue"]) == set(REGIONS)
     assert (sound["low"] < sound["high"]).all()
@@ -237,7 +237,7 @@ def test_a_tone_keeps_to_its_band_and_its_level(tone):
 
 def test_tones_are_heard_when_and_as_loud_as_the_table_says(corpus, clips):
     """A tone's waveform is known: matched with the file at a moment, it tells the tone's level, however one speaks."""
-    cues = corpus.cues().query("modality == 'sound'")
+    cues = corpus.cues().query("modality == 'audio'")
     late = round(0.03 * RATE)  # an AAC decoder may begin with what its encoder had to look ahead: 1,024 samples
     for clip, path in clips["path"].items():
         sound = np.pad(read_waveform(path, RATE), late)

@@ -267,7 +267,7 @@ def test_augmentation_turns_mirrors_and_lights_frames_in_training_alone(corpus, 
 )
 def test_cues_are_the_table_position_by_position(corpus, loading, kind, settings):
     data, table = ready(kind(corpus, **settings, **loading)), corpus.cues()
-    table = table[table.modality == ("picture" if kind is FaceFrames else "sound")]
+    table = table[table.modality == ("image" if kind is FaceFrames else "audio")]
     marked = dict.fromkeys(TRAITS, 0)
     for segment in range(data.input_shape[0]):
         start, end, axes, _ = data.coordinates("val", 1, segment)

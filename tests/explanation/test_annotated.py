@@ -151,11 +151,25 @@ def test_segments_of_sound_are_one_map_over_the_times_of_the_clip(tmp_path, load
 
 def test_words_are_held_against_the_times_of_the_voice_where_their_times_are_known():
     columns = ["kind", "cue", "modality", "start", "end", "low", "high"]
-    voice = pd.DataFrame([("voice", "voice", "sound", 1.0, 2.0, 0.0, np.inf)], columns=columns)
+    voice = pd.DataFrame([("voice", "voice", "audio", 1.0, 2.0, 0.0, np.inf)], columns=columns)
     words = Coordinates(0.0, 4.0, (Axis("time", np.array([0.5, 1.2, 1.9, 3.0]), ("so", "I", "think", "yes")),))
     assert mask_annotations(voice, "text", words)["voice"].tolist() == [False, True, True, False]
+    said = pd.DataFrame([("words", "words", "text", 0.4, 0.6, 0.0, np.inf)], columns=columns)
+    both = mask_annotations(pd.concat([voice, said]), "text", words)
+    assert {kind: mask.tolist() for kind, mask in both.items()} == {
+        "voice": [False, True, True, False],
+        "words": [True, False, False, False],
+    }
+    assert [*mask_annotations(pd.concat([voice, said]), "audio", words)] == ["voice"]
     counted = Coordinates(0.0, np.nan, (Axis("number", np.arange(4.0)),))
     assert mask_annotations(voice, "text", counted) == {}
+
+
+def test_where_a_clip_has_no_more_words_nothing_is_by_chance():
+    maps, mask = np.zeros((1, 1, 8)), np.zeros((1, 8), bool)
+    maps[0, 0, :2], mask[0, :2], occupied = 1, True, np.arange(8)[None] < 4
+    assert annotated.play(maps, mask, False, occupied)[:, 0].tolist() == [1, 0.5, 1, 0.5, 1]
+    assert annotated.play(maps, mask, False)[:, 0].tolist() == [1, 0.25, 1, 0.25, 1]
 
 
 @pytest.fixture

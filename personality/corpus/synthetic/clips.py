@@ -64,12 +64,12 @@ def list_cues(clip: str, strength: Mapping[str, float], seconds: float, seed: in
     """List where and when each cue of a clip is heard or seen: `Corpus.cues`."""
     plan = plan_clip(clip, seconds, seed)
     audible = [
-        ("sound", tone, time, time + TONE_SECONDS, *TONES[tone], *[np.nan] * 4)
+        ("audio", tone, time, time + TONE_SECONDS, *TONES[tone], *[np.nan] * 4)
         for tone, times in plan.tone_times.items()
         for time in times
     ]
     visible = [
-        ("picture", cue, start, min(start + BOX_SECONDS, seconds), np.nan, np.nan, *box)
+        ("image", cue, start, min(start + BOX_SECONDS, seconds), np.nan, np.nan, *box)
         for cue in REGIONS
         for start in np.arange(0, seconds, BOX_SECONDS)
         for box in video.cue_boxes(cue, plan.scene, start + BOX_SECONDS / 2)

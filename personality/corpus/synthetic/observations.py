@@ -8,6 +8,8 @@ import pandas as pd
 
 REGIONS = {"eyes": "eyes", "brows": "eyebrows", "smile": "mouth", "blush": "cheeks", "mole": "chin"}
 """The region of each visible cue of a trait. Visible distractors, hair and clothes, count as background."""
+HEARD = {"audio": "Audio", "text": "Words"}
+"""The dimension of each modality that has times alone."""
 
 
 def write_observations(folder: Path, cues: pd.DataFrame) -> None:
@@ -15,10 +17,10 @@ def write_observations(folder: Path, cues: pd.DataFrame) -> None:
 
     Args:
         folder: An existing folder.
-        cues: `Corpus.cues`. Audible distractors are left out: an observer notices nothing.
+        cues: `Corpus.cues`. Distractors that are heard are left out: an observer notices nothing.
     """
     seen = (cues["right"] > cues["left"]) & (cues["bottom"] > cues["top"])
-    heard = (cues["modality"] == "sound") & (cues["trait"] != "none")
+    heard = cues["modality"].isin(HEARD) & (cues["trait"] != "none")
     for clip, rows in cues[seen | heard].groupby("clip"):
         content = {"video_id": clip, "observations": [_observation(cue) for cue in rows.to_dict("records")]}
         text = json.dumps(content, separators=(",", ":"))
@@ -34,11 +36,10 @@ def _observation(cue: dict[Any, Any]) -> dict[str, Any]:
         "h": cue["bottom"] - cue["top"],
     }
     rounded = {name: round(value, 4) for name, value in box.items()} | {"region": REGIONS.get(cue["cue"], "unknown")}
-    is_sound = cue["modality"] == "sound"
     return {
-        "dimension": "Audio" if is_sound else "Expression" if cue["cue"] in REGIONS else "Background",
+        "dimension": HEARD.get(cue["modality"], "Expression" if cue["cue"] in REGIONS else "Background"),
         "start_time": round(cue["start"], 4),
         "end_time": round(cue["end"], 4),
         "description": f"{cue['cue']}, of strength {cue['strength']:.2f}",
-        "bboxes": [] if is_sound else [rounded],
+        "bboxes": [] if cue["modality"] in HEARD else [rounded],
     }

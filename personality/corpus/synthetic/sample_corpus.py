@@ -25,7 +25,7 @@ FOLDERS = dict(zip(SPLITS, ("train-1/training80", "val-1/validation80", "test-1/
 CLIPS_IN_A_FOLDER = 80  # as in the archives of First Impressions
 SETTINGS, CUES, WORDS, ANNOTATIONS = "settings.txt", "cues.csv", "words.csv", "annotations"
 TRANSCRIPT_FILES = {split: name.replace("annotation", "transcription") for split, name in LABEL_FILES.items()}
-VERSION = 3  # of the generator: increase it whenever its files change
+VERSION = 4  # of the generator: increase it whenever its files change
 
 
 class SampleCorpus(LabelledCorpus):
@@ -103,7 +103,7 @@ class SampleCorpus(LabelledCorpus):
             cues.to_csv(part, index=False, float_format="%.4f")
         with atomic_write(self.root / ANNOTATIONS) as part:
             part.mkdir()
-            write_observations(part, cues)
+            write_observations(part, self.cues())
         for split, name in LABEL_FILES.items():  # last: a corpus with labels is complete
             with atomic_write(self.root / name) as part:
                 write_labels(part, self._clip_table.loc[self._clip_table["split"] == split, list(TARGETS)])
@@ -130,7 +130,7 @@ class SampleCorpus(LabelledCorpus):
     def cues(self) -> pd.DataFrame:
         """Return where each cue is heard, seen or read: `Corpus.cues`."""
         words = self._words.dropna(subset="trait").rename(columns={"word": "cue"})
-        return pd.concat([pd.read_csv(self.root / CUES), words.assign(modality="words")], ignore_index=True)
+        return pd.concat([pd.read_csv(self.root / CUES), words.assign(modality="text")], ignore_index=True)
 
     @cached_property
     def _words(self) -> pd.DataFrame:
