@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import personality
+from personality.explanation.bill import bill_of
 from personality.traits import TRAITS
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +224,29 @@ def test_a_run_in_two_processes_trains_in_one_folder(overrides, tmp_path):
     run("train", *overrides, *limits, folder=tmp_path)
     (folder,) = tmp_path.glob("runs/*/*")
     assert len(pd.read_csv(folder / "predictions_test.csv")) == 3
+
+
+@pytest.mark.slow
+def test_a_joint_run_in_two_processes_adds_up_with_a_part_missing(overrides, corpus, tmp_path):
+    clips = [clip for split in ("train", "val", "test") for clip in corpus.clips(split).index]
+    words = pd.DataFrame({"clip": clips, "transcript": "I laugh when friends plan a party"})
+    mute = corpus.clips("test").index[1]
+    words[words["clip"] != mute].to_csv(tmp_path / "words.csv", index=False)
+    parts = "data.parts.face=null", "model.parts.face=null", f"data.parts.words.files={tmp_path / 'words.csv'}"
+    limits = "trainer.max_epochs=2", "model.width=0.05", "trainer=ddp_cpu", "~callbacks.heatmaps", "~callbacks.report"
+    run("train", *overrides, "data=joint", "model=joint", *parts, *limits, folder=tmp_path)
+    (folder,) = tmp_path.glob("runs/*/*")
+    table = pd.read_csv(folder / "predictions_test.csv", index_col="clip")
+    assert table.index[table["openness_from_words"].isna()].tolist() == [mute]
+    shares = table[["openness_from_voice", "openness_from_words"]].sum(axis=1)
+    assert np.ptp(table["openness"] - shares) < 1e-5  # the bias
+    model, data = personality.load(folder / "checkpoints/best.ckpt")
+    data.prepare_data()
+    data.setup("test")
+    for row, clip in enumerate(data.clips("test").index):
+        bill = bill_of(model, data, "test", row)
+        np.testing.assert_allclose(bill.score, table.loc[clip, TRAITS].astype(float), atol=1e-5)
+        assert bill.missing == ["words"] * (clip == mute)
 
 
 @pytest.mark.slow
