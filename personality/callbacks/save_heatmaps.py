@@ -47,6 +47,7 @@ class SaveHeatmaps(Callback):
             several times. By default each clip appears once, ranked by its score, with its highest segment.
         bills: Of how many of the highest clips of each trait to save the bill, in `bills/`: the whole clip, moment by
             moment, of all parts (see `personality.explanation.bill`).
+        sheets: Also draw the maps of each trait on one sheet.
         average: Also draw the average attribution of high-scoring and of low-scoring clips, at most `top` of each.
         faithfulness: Also measure the faithfulness of all methods: deletion, insertion, pointing games, and the
             parameter randomisation test.
@@ -61,6 +62,7 @@ class SaveHeatmaps(Callback):
         every_n_epochs: int = 0,
         all_segments: bool = False,
         bills: int = 1,
+        sheets: bool = True,
         average: bool = False,
         faithfulness: bool = False,
         cues: str | None = None,
@@ -73,6 +75,7 @@ class SaveHeatmaps(Callback):
             )
         self.top, self.method, self.every_n_epochs, self.all_segments = top, method, every_n_epochs, all_segments
         self.average, self.faithfulness, self.cues, self.bills = average, faithfulness, cues, bills
+        self.sheets = sheets
         self.selections: dict[str, Highest] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -156,7 +159,7 @@ class SaveHeatmaps(Callback):
         if shown.empty:
             return
         data, split = explainer.data, explainer.split
-        save_gallery(folder, explainer, shown)
+        save_gallery(folder, explainer, shown, self.sheets)
         log.info("Heatmaps of the %s split: %s", split, folder)
         if self.faithfulness:
             save_faithfulness(folder, explainer, shown)

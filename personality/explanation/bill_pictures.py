@@ -111,8 +111,8 @@ def _draw_lane(figure: Figure, axes: Axes, scale: Axes, part: Part, index: int, 
         _draw_numbers(axes, part.segments[0], index)
         return False
     else:
-        for segment in part.segments:
-            draw_map(axes, _heatmap(segment, part, index), limit)
+        for number, segment in enumerate(part.segments, start=1):
+            draw_map(axes, _heatmap(segment, part, index), limit, labelled=number == len(part.segments))
     colour_bar(figure, limit, scale)
     scale.set_ylabel("share", fontsize=7)
     scale.tick_params(labelsize=6)

@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 Key = tuple[int, int]
 
 
-def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame) -> None:
+def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame, sheets: bool = True) -> None:
     """Explain the selected segments of every trait and save their heatmaps; write the whole folder or nothing.
 
     Args:
         folder: Replaced if it exists.
         explainer: Reads and explains the segments.
         selection: A table of `Highest`.
+        sheets: Also draw the maps of each trait on one sheet.
     """
     data, split = explainer.data, explainer.split
     segments = np.unique(selection[["clip", "segment"]].to_numpy(), axis=0)
@@ -43,7 +44,7 @@ def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame) ->
     with atomic_write(folder) as part:
         part.mkdir()
         index = [
-            _save_trait(part, explainer, rows, explained, cues)
+            _save_trait(part, explainer, rows, explained, cues, sheets)
             for _, rows in progress(
                 selection.groupby("trait", sort=False), f"Heatmaps of {split}", selection["trait"].nunique(), "traits"
             )
@@ -69,6 +70,7 @@ def _save_trait(
     rows: pd.DataFrame,
     explained: dict[Key, Explained],
     cues: dict[Key, dict[str, np.ndarray]],
+    sheets: bool,
 ) -> pd.DataFrame:
     """Save the heatmaps of one trait; return their rows of `index.csv`."""
     trait = str(rows["trait"].iloc[0])
@@ -83,7 +85,8 @@ def _save_trait(
     is_text = explainer.data.modality == "text"
     draw_each, draw_all = (draw_word_pictures, draw_word_sheet) if is_text else (draw_heatmaps, draw_sheet)
     boxes = draw_each([folder / picture for picture in index["picture"]], heatmaps, limit)
-    draw_all(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
+    if sheets:
+        draw_all(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)
     np.savez_compressed(
         folder / f"{trait}.npz",
         clips=index["clip"].to_numpy(str),

@@ -75,11 +75,9 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
     figure = Figure(figsize=(13, height))
     figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
     edges = {"left": 0.045, "right": 0.92, "bottom": 0.45 / height, "top": 1 - 0.85 / height}
-    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.18, "hspace": 0.45, **edges})
-    for index, axes in enumerate(grid.flat):
-        if index >= len(heatmaps):
-            axes.set_axis_off()
-            continue
+    grid = figure.add_gridspec(rows, columns, wspace=0.18, hspace=0.45, **edges)
+    for index in range(len(heatmaps)):
+        axes = figure.add_subplot(grid[divmod(index, columns)])
         draw_map(axes, heatmaps[index], limit)
         axes.set_title(heatmaps[index].title, fontsize=7, parse_math=False)
         axes.tick_params(labelsize=6.5)
@@ -142,11 +140,9 @@ def draw_bar_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap]) -> None:
     figure = Figure(figsize=(13, height))
     figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
     edges = {"left": 0.16, "right": 0.985, "bottom": 0.5 / height, "top": 1 - 0.85 / height}
-    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.32, **edges})
-    for index, axes in enumerate(grid.flat):
-        if index >= len(heatmaps):
-            axes.set_axis_off()
-            continue
+    grid = figure.add_gridspec(rows, columns, wspace=0.08, hspace=0.32, **edges)
+    for index in range(len(heatmaps)):
+        axes = figure.add_subplot(grid[divmod(index, columns)])
         draw_bars(axes, bar_names(names, shares.shape[1]), [values[index]], limit)
         axes.set_title(heatmaps[index].title, fontsize=7, parse_math=False)
         axes.tick_params(labelsize=6.5)
@@ -186,18 +182,22 @@ def panel_box(axes: Axes) -> Box:
     return left, top, right, bottom
 
 
-def draw_input(axes: Axes, heatmap: Heatmap) -> None:
+def draw_input(axes: Axes, heatmap: Heatmap, labelled: bool = True) -> None:
     """Draw a segment in the units of its space: seconds and Hz, one of them, or a video frame."""
     if heatmap.is_line:
         axes.fill_between(*_envelope(heatmap), color="0.3", linewidth=0.5, zorder=2)
     else:
         axes.imshow(_image(heatmap, heatmap.inputs), cmap="gray_r", **_layout(heatmap))
-    _label_axes(axes, heatmap)
+    if labelled:
+        _label_axes(axes, heatmap)
 
 
-def draw_map(axes: Axes, heatmap: Heatmap, limit: float) -> None:
-    """Draw a segment with its map over it, and a thin line around a planted cue."""
-    draw_input(axes, heatmap)
+def draw_map(axes: Axes, heatmap: Heatmap, limit: float, labelled: bool = True) -> None:
+    """Draw a segment with its map over it, and a thin line around a planted cue.
+
+    Of several segments in the same axes it is enough to have one `labelled`: tick labels are what takes time.
+    """
+    draw_input(axes, heatmap, labelled)
     values, layout = _image(heatmap, heatmap.map[None]), _layout(heatmap)
     opacity = 0.85 * np.clip(np.abs(values) / limit, 0, 1) ** 0.7
     axes.imshow(values, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=opacity, zorder=1, **layout)
@@ -268,7 +268,7 @@ def _label_axes(axes: Axes, heatmap: Heatmap) -> None:
         axes.set(xticks=[], yticks=[])
         return
     frequency = heatmap.coordinates.axes[-1]
-    axes.xaxis.set_major_locator(MaxNLocator(4))  # tick labels are what takes time
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     if heatmap.is_line:
         axes.set_yticks([])
         axes.set_xlabel(UNITS[frequency.name], fontsize=8)
