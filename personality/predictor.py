@@ -133,6 +133,16 @@ class Predictor:
             maps = dict(zip(data.targets, found.maps, strict=True))
             return Explanation(maps, found.inputs, data.coordinates("test", clip, segment))
 
+    def data_of(self, videos: Sequence[str | Path], cache: str | Path) -> TraitDataModule:
+        """Return a data module like that of the model for other videos, which are its split `test`.
+
+        Args:
+            videos: Files and folders: see `VideoFiles`.
+            cache: The folder of their features.
+        """
+        settings = self.data.settings | {"cache": str(cache), "test_split": "test"}
+        return type(self.data)(VideoFiles(videos, self.data.modality, self.data.targets), **settings)
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Save the model to a folder that `personality.load` reads: see `personality.save_pretrained`."""
         self._save(Path(folder), Path(folder).resolve().name)
@@ -172,8 +182,7 @@ class Predictor:
     def _prepare(self, videos: Sequence[str | Path]) -> Iterator[TraitDataModule]:
         """Compute the features of videos in a temporary folder."""
         with TemporaryDirectory() as folder:
-            settings = self.data.settings | {"cache": folder}
-            data = type(self.data)(VideoFiles(videos, self.data.modality, self.data.targets), **settings)
+            data = self.data_of(videos, folder)
             data.prepare_data()
             data.setup()
             yield data

@@ -51,7 +51,8 @@ ALLOWED = {
         "model_card",
     ],
     "__init__": ["predictor"],
-    "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation"],
+    "app": ["traits", "features.media", "data", "evaluation", "callbacks", "predictor", "pretrained", "hub"],
+    "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation", "app"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""
 LIBRARIES = {
@@ -69,6 +70,7 @@ LIBRARIES = {
     "av": ["features.demux", "features.media", "features.encoding", "features.subtitles"],
     "safetensors": ["pretrained"],
     "huggingface_hub": ["hub"],
+    **dict.fromkeys(("gradio", "fastapi", "starlette", "uvicorn", "anyio"), ("app.page",)),
     **dict.fromkeys(("torchcam", "captum", "sklearn", "skimage"), ()),
 }
 """The modules that may import a library; the last four are independent references for tests."""

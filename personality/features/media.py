@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, pairwise, takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import av
 import numpy as np
@@ -26,7 +26,17 @@ from personality.features.demux import (
     open_stream,
 )
 
-__all__ = ["DECODING", "Excerpt", "MediaError", "MediaInput", "Openable", "excerpts", "read_frames", "read_waveform"]
+__all__ = [
+    "DECODING",
+    "Excerpt",
+    "MediaError",
+    "MediaInput",
+    "Openable",
+    "duration",
+    "excerpts",
+    "read_frames",
+    "read_waveform",
+]
 
 DECODING = {
     "resampler": "swresample",  # shapes the top bands of a log-mel spectrogram
@@ -156,16 +166,41 @@ def excerpts(path: str | Path, kind: Kind, seconds: float) -> list[Excerpt]:
         MediaError: The file cannot be opened, or has no such stream.
     """
     with open_stream(path, kind) as stream:
-        rates = set()
-        if kind == "audio" and stream.counts_samples:
-            sound = [(start, frame.samples, frame.sample_rate) for start, frame in _timed(stream)]
-            rates = {rate for _, _, rate in sound}
-            start, end = stream.start + sound[0][0], stream.start + sound[-1][0] + sound[-1][1] / sound[-1][2]
-        else:
-            start, end = map(float, _span(stream.packets, stream.first))
-        seekable = stream.clock.joined == 1 and len(rates) <= 1
+        start, end, rates = _extent(stream, kind)
+        seekable = stream.clock.joined == 1 and rates <= 1
     count = max(1, round((end - start) / seconds))
     return [Excerpt(str(path), start + number * seconds, seconds, seekable) for number in range(count)]
+
+
+def duration(path: str | Path) -> float:
+    """Return how many seconds the sound or the picture of a file lasts, whichever is longer.
+
+    Reads all packets of the file, and decodes them for a format without time stamps.
+
+    Raises:
+        MediaError: The file cannot be opened, or has neither sound nor picture.
+    """
+    found, failure = 0.0, None
+    for kind in get_args(Kind):
+        try:
+            with open_stream(path, kind) as stream:
+                start, end, _ = _extent(stream, kind)
+                found = max(found, end - start)
+        except MediaError as error:
+            failure = error
+    if not found and failure:
+        raise failure
+    return found
+
+
+def _extent(stream: Stream, kind: Kind) -> tuple[float, float, int]:
+    """Return when a stream starts and ends, and how many sample rates it has, if its format has no time stamps."""
+    if kind == "audio" and stream.counts_samples:
+        sound = [(start, frame.samples, frame.sample_rate) for start, frame in _timed(stream)]
+        (first, _, _), (last, samples, rate) = sound[0], sound[-1]
+        return stream.start + first, stream.start + last + samples / rate, len({each for _, _, each in sound})
+    start, end = _span(stream.packets, stream.first)
+    return float(start), float(end), 0
 
 
 def _read_images(folder: Path, count: int, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:

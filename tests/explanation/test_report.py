@@ -4,8 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from html import unescape
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.image import imread
-from playwright.sync_api import Error, sync_playwright
 from pytorch_lightning import Trainer
 
 from personality.callbacks import SaveHeatmaps, SaveReport, SaveResults
@@ -69,27 +66,6 @@ def page_of_a_run(corpus, tmp_path_factory):
     renamed = Renamed(root, sizes=corpus.sizes, seconds=4, processes=1)
     data = ClipSpectrogram(renamed, segments=4, cache=str(root / "cache"), processes=0, batch_size=2)
     return report(root / "run", data)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            if not found:
-                subprocess.run(
-                    [sys.executable, "-m", "playwright", "install", "--with-deps", "chromium-headless-shell"],
-                    check=True,
-                    timeout=240,
-                    capture_output=True,
-                )
-            browser = playwright.chromium.launch(
-                executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            )
-        except (Error, OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"no browser here, and none could be fetched: {str(error)[:200]}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from personality.features.encoding import write_video
-from personality.features.media import MediaError, read_frames, read_waveform
+from personality.features.media import MediaError, duration, read_frames, read_waveform
 
 FPS, SECONDS = 25, 2
 RATE = 48_000
@@ -299,3 +299,14 @@ def test_damage_in_the_middle_is_passed_over_in_silence(tmp_path, capfd):
     assert len(read_waveform(tmp_path / "hurt.avi", 16_000)) > 16_000
     assert read_frames(tmp_path / "hurt.avi", 5)[0].shape == (5, 48, 64, 3)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_lasts_as_long_as_the_longer_of_sound_and_picture(tmp_path):
+    for seconds, sound in [(3, 2), (2, 4)]:
+        path = tmp_path / f"{seconds}.mp4"
+        frames, waveform = np.zeros((10 * seconds, 32, 32, 3), np.uint8), np.zeros(16_000 * sound, np.float32)
+        write_video(path, frames, 10, waveform, 16_000)
+        assert duration(path) == pytest.approx(max(seconds, sound), abs=0.1)
+    (tmp_path / "notes.mp4").write_text("no video")
+    with pytest.raises(MediaError, match=r"notes\.mp4 cannot be decoded"):
+        duration(tmp_path / "notes.mp4")

@@ -38,11 +38,10 @@ def test_a_command_composes_its_configuration_in_any_folder(command, origin, ins
     )
     assert process.returncode == 0, process.stderr
     assert process.stderr.startswith(f"{path}{os.sep}")
-    assert "_target_: personality.explanation" in process.stdout or command in (
-        "personality-prepare",
-        "personality-export",
+    assert ("_target_: personality.explanation" in process.stdout) == (
+        command in ("personality-train", "personality-explain")
     )
-    assert "run: ${hydra:runtime.output_dir}" in process.stdout
+    assert ("run: ${hydra:runtime.output_dir}" in process.stdout) == (command != "personality-app")
     assert not list(tmp_path.iterdir())
 
 

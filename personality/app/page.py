@@ -1,0 +1,330 @@
+"""The page in a browser. The only module that knows Gradio."""
+
+import logging
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+
+from personality.app.models import Models, find_models
+from personality.app.rows import result_html
+from personality.app.scoring import MEGABYTE, Limits, Result, Say, check, score
+from personality.app.store import Store
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+STYLE = Path(__file__).with_name("page.css")
+WARNING = (
+    "**Do not use it to decide about people**: not for hiring, admission, credit, insurance, policing or profiling, "
+    "and not to diagnose anyone."
+)
+ABOUT = (
+    "Labels are *apparent* traits: what strangers on the internet thought of people in 15 seconds, with all their "
+    "prejudices about gender, age, skin and accent. A score guesses what such strangers would say. It does not say who "
+    "somebody is. Everything is computed on this machine, and is deleted when you close this page."
+)
+POLICY = "; ".join(
+    [
+        *(
+            "default-src 'self'",
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+            "style-src 'self' 'unsafe-inline'",
+        ),
+        *("img-src 'self' data: blob:", "media-src 'self' data: blob:", "font-src 'self' data:"),
+        *("worker-src 'self' blob:", "frame-ancestors 'self'", "base-uri 'self'", "form-action 'self'"),
+    ]
+)
+"""The browser asks no other server, whatever Gradio's page may name."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SWEEP = 30.0
+"""Seconds between two looks for what is old."""
+
+
+@dataclass
+class Page:
+    """What the page works with.
+
+    Args:
+        store: Holds uploads and results.
+        limits: Of videos.
+        models: Those that are loaded.
+        runs: The folder in which models are looked for.
+        checkpoint: The model that is chosen first; by default the newest.
+        accelerator: Of the Trainer.
+        waiting: How many presses of the button may wait.
+    """
+
+    store: Store
+    limits: Limits
+    models: Models
+    runs: Path
+    checkpoint: str | None = None
+    accelerator: str = "auto"
+    waiting: int = 8
+
+    def blocks(self) -> gr.Blocks:
+        """Lay the page out."""
+        limits = self.limits
+        with gr.Blocks(title="personality", analytics_enabled=False) as blocks:
+            gr.Markdown(WARNING, elem_id="warning")
+            gr.Markdown(f"# Which personality do strangers see in a video?\n\n{ABOUT}", elem_id="about")
+            model = gr.Dropdown(
+                [],
+                label="Model",
+                info="One of your runs; or type a checkpoint, a folder of save_pretrained, or hf://USER/NAME.",
+                allow_custom_value=True,
+                elem_id="model",
+            )
+            with gr.Tab("Files"):
+                files = gr.File(
+                    label=f"Videos: at most {limits.videos}, each {limits.megabytes:g} MB and {limits.seconds:g} s",
+                    file_count="multiple",
+                    elem_id="files",
+                    height=180,
+                )
+            with gr.Tab("Webcam"):
+                recording = gr.Video(
+                    label=f"Recording: 15 s are best, at most {limits.seconds:g} s",
+                    sources=["webcam"],
+                    include_audio=True,
+                    webcam_options=gr.WebcamOptions(mirror=False),  # mirroring needs FFmpeg as a program
+                    elem_id="recording",
+                    height=320,
+                )
+            button = gr.Button("Score", variant="primary", elem_id="score")
+            state = gr.HTML(elem_id="state")
+            chosen = gr.Radio([], label="Video", visible=False, elem_id="chosen")
+            result = gr.HTML(elem_id="result")
+            button.click(
+                self.run,
+                [files, recording, model],
+                [state, chosen, result],
+                show_progress_on=state,
+                concurrency_limit=1,
+                api_name="score",
+            )
+            for each in (files, recording):
+                each.change(
+                    self.hold, [files, recording], queue=False, show_progress="hidden", api_visibility="private"
+                )
+            chosen.input(self.show, chosen, result, queue=False, show_progress="hidden", api_visibility="private")
+            blocks.load(self.choices, outputs=model, queue=False, show_progress="hidden", api_visibility="private")
+            blocks.unload(self.leave)
+        return blocks.queue(max_size=self.waiting)
+
+    def choices(self) -> gr.Dropdown:
+        """List the models, as they are when a page is opened."""
+        found = find_models(self.runs)
+        if self.checkpoint:
+            found = [self.checkpoint, *(each for each in found if each != self.checkpoint)]
+        return gr.Dropdown(found, value=found[0] if found else None)
+
+    def hold(self, files: Sequence[str] | None, recording: str | None, request: gr.Request) -> None:
+        """Delete the uploads that the page does not show any more."""
+        self.store.hold(str(request.session_hash), _uploads(files, recording))
+
+    def leave(self, request: gr.Request) -> None:
+        """Delete all of a page that was closed."""
+        self.store.leave(str(request.session_hash))
+
+    def show(self, key: str, request: gr.Request) -> str:
+        """Show one of the results of the page."""
+        return self._html(str(request.session_hash), key)
+
+    def _html(self, page: str, key: str | None) -> str:
+        if key is None:
+            return ""
+        found = self.store.of(page).get(key)
+        return result_html(found) if found else _state([("", _too_old(self.store.minutes), True)])
+
+    def run(
+        self,
+        files: Sequence[str] | None,
+        recording: str | None,
+        model: str | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio passes it
+    ) -> Iterator[tuple[str, gr.Radio, str]]:
+        """Score videos, one after the other, and show where the work stands. Earlier results are deleted."""
+        page, lines = str(request.session_hash), list[tuple[str, str, bool]]()
+        self.store.clear(page)
+        yield "", gr.Radio([], visible=False), ""
+        uploads = _uploads(files, recording)
+        if refused := self._refuse(uploads, model or "", progress):
+            yield _state([("", refused, True)]), gr.Radio([], visible=False), ""
+            return
+        for number, upload in enumerate(uploads, start=1):
+            line = self._try(page, upload, model or "", self._say(progress, number, len(uploads), upload.name))
+            lines.append((upload.name, *line))
+            names = [(result.video, key) for key, result in self.store.of(page).items()]
+            last = names[-1][1] if names else None
+            yield _state(lines), gr.Radio(names, value=last, visible=len(names) > 1), self._html(page, last)
+
+    def _refuse(self, uploads: Sequence[Path], model: str, progress: gr.Progress) -> str:
+        """Say why nothing can be scored; empty if it can. Read the model."""
+        if not uploads:
+            return "Got no video. Drop one in, or record one; then press the button again."
+        if len(uploads) > self.limits.videos:
+            return f"Got {len(uploads)} videos: expected at most {self.limits.videos}. Take some out."
+        progress(0, desc="reading the model")
+        _, error = self._guard(lambda: self.models.get(model))
+        return error
+
+    def _guard(self, work: Callable[[], Answer]) -> tuple[Answer | None, str]:
+        """Return what some work returned, or in words why it failed."""
+        try:
+            return work(), ""
+        except (ValueError, OSError, ImportError) as error:
+            return None, re.sub(rf"{re.escape(str(self.store.results))}/[^/]+/video/", "", str(error))
+        except Exception:
+            log.exception("Scoring failed")
+            return None, (
+                "An error that this program did not expect; the terminal in which it runs shows it. The page goes on: "
+                "try another video or another model."
+            )
+
+    def _try(self, page: str, upload: Path, model: str, say: Say) -> tuple[str, bool]:
+        """Score a video; return what to say of it, and whether that is an error."""
+
+        def work() -> Result:
+            with self.store.workplace(page, upload) as (key, folder, video):
+                check(video, self.limits)
+                result = score(self.models.get(model), video, model, key, folder, self.accelerator, say)
+                self.store.add(page, result)
+            return result
+
+        result, error = self._guard(work)
+        return (f"done in {result.seconds:.1f} s", False) if result else (error, True)
+
+    @staticmethod
+    def _say(progress: gr.Progress, number: int, count: int, name: str) -> Say:
+        """Show what is done with a video, and which of several it is."""
+        which = f"{number} of {count}, {name}" if count > 1 else name
+
+        def say(share: float, what: str) -> None:
+            progress((number - 1 + share) / count, desc=f"{which}: {what}")
+
+        return say
+
+    def application(self, host: str) -> FastAPI:
+        """Build the server's application, which only answers requests that name this machine, unless it is opened."""
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._sweep)
+                yield
+                tasks.cancel_scope.cancel()
+
+        application = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+        @application.middleware("http")
+        async def protect(request: Request, call_next: RequestResponseEndpoint) -> Response:
+            response = await call_next(request)
+            if not request.url.path.startswith("/report/"):
+                response.headers["Content-Security-Policy"] = POLICY
+            response.headers["Referrer-Policy"] = "no-referrer"
+            return response
+
+        @application.get("/report/{key}")
+        def report(key: str, download: bool = False) -> Response:
+            found = self.store.report(key)
+            if not found:
+                return PlainTextResponse(_too_old(self.store.minutes), 404)
+            name = f"{Path(found.video).stem}.html"
+            headers = {"Cache-Control": "no-store"}
+            kind = "attachment" if download else "inline"
+            return FileResponse(found.report, 200, headers, "text/html", filename=name, content_disposition_type=kind)
+
+        if host in LOOPBACK:
+            application.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
+        return gr.mount_gradio_app(
+            application,
+            self.blocks(),
+            path="/",
+            server_name=host,
+            footer_links=[],
+            run_history=False,  # the browser would keep a copy of every result
+            show_error=True,
+            max_file_size=int(self.limits.megabytes * MEGABYTE),
+            ssr_mode=False,
+            enable_monitoring=False,
+            pwa=False,
+            mcp_server=False,
+            theme=theme(),
+            head=f"<style>{STYLE.read_text()}</style>",  # as `css`, Gradio would rewrite it and lose what is for phones
+        )
+
+    async def _sweep(self) -> None:
+        while True:
+            await anyio.to_thread.run_sync(self.store.sweep)
+            await anyio.sleep(SWEEP)
+
+
+def serve(page: Page, host: str, port: int) -> None:
+    """Serve a page until Ctrl-C.
+
+    Raises:
+        OSError: The port is taken, or the machine has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f"Got host={host} port={port}: {error.strerror}. Expected a port that nothing else uses, such as "
+            f"port={port + 1}; is the page open already?"
+        ) from error
+    with listening:
+        shown = f"[{host}]" if ":" in host else host
+        log.info("Open http://%s:%d in a browser. Ctrl-C ends, and deletes all videos and results.", shown, port)
+
+        async def run() -> None:
+            await build_server(page, host).serve(sockets=[listening])
+
+        anyio.run(run)
+
+
+def build_server(page: Page, host: str) -> uvicorn.Server:
+    """Build the server of a page within a running event loop; without one, Gradio would leave its own loops open."""
+    return uvicorn.Server(uvicorn.Config(page.application(host), log_level="warning", timeout_graceful_shutdown=2))
+
+
+def theme() -> gr.themes.Base:
+    """Take fonts of the system, and small print that can be read on light and on dark ground."""
+    base = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    small = {f"{name}{ground}": f"*neutral_{shade}" for name in ("body_text_color_subdued", "block_info_text_color")
+             for ground, shade in (("", 600), ("_dark", 400))}  # fmt: skip
+    return base.set(**small)
+
+
+def _uploads(files: Sequence[str] | None, recording: str | None) -> list[Path]:
+    return [Path(each) for each in [*(files or []), *([recording] if recording else [])]]
+
+
+def _too_old(minutes: float) -> str:
+    return f"This result has been deleted: results are kept for {minutes:g} minutes. Score the video again."
+
+
+def _state(lines: Sequence[tuple[str, str, bool]]) -> str:
+    """List what became of each video."""
+    items = []
+    for name, text, failed in lines:
+        title = "" if text.startswith(name) else f"<b><bdi>{escape(name)}</bdi></b>: "  # an error that does not name it
+        shown = title + escape(text)
+        items.append(f'<li class="failed" role="alert">{shown}</li>' if failed else f"<li>{shown}</li>")
+    return f'<ul class="state">{"".join(items)}</ul>'
