@@ -156,7 +156,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_nothing_had_happened(overrides
     assert reached == sorted(reached)  # each goes on where the one before was killed
     assert len(set(reached)) > 1
     assert len(checkpoints()) == 1
-    assert not list(disturbed.rglob("*.part"))  # what a killed process left was written over
+    assert not list(disturbed.rglob("*.part"))  # what a killed process left is gone
     once, often = newest(undisturbed), newest(disturbed)
     assert all(torch.equal(value, weights(often)[name]) for name, value in weights(once).items())
     for table in ("metrics.csv", "predictions_test.csv", "results_test.csv"):

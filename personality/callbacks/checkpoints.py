@@ -28,6 +28,8 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        for part in path.parent.glob(f".*.{path.name}.part"):  # of a process that was killed while it wrote
+            part.unlink()
         content = io.BytesIO()  # torch.save into a file on a full disk raises an error that does not name the disk
         torch.save(checkpoint, content)
         try:

@@ -325,7 +325,7 @@ def test_in_a_browser_people_upload_wait_and_look(browser, served, videos, schem
     )
     page.wait_for_function("document.querySelector('#files').innerText.includes('bold')")
     page.click("#score")
-    page.wait_for_function("document.querySelectorAll('#state li').length == 3", timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('#state li').length == 3", timeout=180_000)
     assert "cannot be decoded" in page.inner_text("#state li.failed")
     assert page.locator("#state .failed").count() == 1
     assert page.inner_text("#result h2") == "bold talk.mp4"
@@ -365,7 +365,7 @@ def test_in_a_browser_two_tabs_wait_for_each_other_and_a_large_file_is_refused(b
     for tab in tabs:
         tab.click("#score")
     for tab in tabs:
-        tab.wait_for_selector("#state li:has-text('done in')", timeout=60_000)
+        tab.wait_for_selector("#state li:has-text('done in')", timeout=180_000)
         assert tab.inner_text("#result h2") == "talk.mp4"
         tab.close()
 
@@ -382,7 +382,7 @@ def test_in_a_browser_a_recording_of_the_webcam_is_scored_with_its_sound(browser
         page.wait_for_timeout(1000 * seconds)
     page.wait_for_selector("#recording button[aria-label=Clear]")
     page.click("#score")
-    page.wait_for_selector("#state li:has-text('done in')", timeout=60_000)
+    page.wait_for_selector("#state li:has-text('done in')", timeout=180_000)
     assert page.locator("#result .scores svg").count() == 5
     context.close()
 

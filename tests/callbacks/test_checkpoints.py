@@ -18,6 +18,15 @@ def test_what_is_saved_is_what_is_read(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    path.parent.mkdir()
+    (path.parent / ".8578.last.ckpt.part").write_bytes(b"half")
+    (path.parent / ".8578.best.ckpt.part").write_bytes(b"of another file")
+    AtomicCheckpoints().save_checkpoint({"number": torch.tensor(1)}, path)
+    assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", ".8578.best.ckpt.part"}
+
+
 def test_a_full_disk_leaves_the_old_one_and_is_named(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
     AtomicCheckpoints().save_checkpoint({"number": 0}, path)
