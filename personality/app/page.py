@@ -37,17 +37,18 @@ ABOUT = (
     "prejudices about gender, age, skin and accent. A score guesses what such strangers would say. It does not say who "
     "somebody is. Everything is computed on this machine, and is deleted when you close this page."
 )
-POLICY = "; ".join(
-    [
-        *(
-            "default-src 'self'",
-            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-            "style-src 'self' 'unsafe-inline'",
-        ),
-        *("img-src 'self' data: blob:", "media-src 'self' data: blob:", "font-src 'self' data:"),
-        *("worker-src 'self' blob:", "frame-ancestors 'self'", "base-uri 'self'", "form-action 'self'"),
-    ]
-)
+POLICY = "; ".join([
+    "default-src 'self'",
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "media-src 'self' data: blob:",
+    "font-src 'self' data:",
+    "worker-src 'self' blob:",
+    "frame-ancestors 'self'",
+    "base-uri 'self'",
+    "form-action 'self'",
+])  # fmt: skip
 """The browser asks no other server, whatever Gradio's page may name."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SWEEP = 30.0
