@@ -37,6 +37,7 @@ from personality.traits import TRAITS
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 LIMITS = Limits(megabytes=2, seconds=20, videos=4)
+PATIENCE = 120  # seconds: tests share the machine with others
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def serving(runs, limits=LIMITS, minutes=30.0, waiting=8):
                 yield f"http://127.0.0.1:{listening.getsockname()[1]}", store
             finally:
                 server.should_exit = True
-                ended.result(timeout=30)
+                ended.result(timeout=PATIENCE)
         folder = store.uploads.parent
     assert not folder.exists()
 
@@ -114,15 +115,15 @@ class Tab:
         paths = []
         for file in files:
             with file.open("rb") as content:
-                answer = httpx.post(f"{self.address}/upload", files={"files": (file.name, content)})
+                answer = httpx.post(f"{self.address}/upload", files={"files": (file.name, content)}, timeout=PATIENCE)
             paths += answer.raise_for_status().json()
         return [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
 
     def start(self, model, *files):
         """Press the button; return the address of what will be shown."""
         body = {"data": [self.upload(*files), None, str(model)], "session_hash": self.name}
-        event = httpx.post(f"{self.address}/call/score", json=body).raise_for_status().json()["event_id"]
-        return f"{self.address}/call/score/{event}"
+        answer = httpx.post(f"{self.address}/call/score", json=body, timeout=PATIENCE)
+        return f"{self.address}/call/score/{answer.raise_for_status().json()['event_id']}"
 
     def score(self, model, *files):
         """Press the button and wait; return what is said of the videos, and the result that is shown."""
@@ -130,7 +131,7 @@ class Tab:
 
 
 def shown(address):
-    text = httpx.get(address, timeout=120).text
+    text = httpx.get(address, timeout=PATIENCE).text
     event, data = re.findall(r"event: (\w+)\ndata: (.*)\n", text)[-1]
     assert event == "complete", text
     state, _, result = json.loads(data)
@@ -165,7 +166,7 @@ def test_a_video_is_scored_with_interval_percentile_bill_and_report(served, tab,
         assert f"{bill.bias[index]:.3f} bias {bill.parts['voice'].total[index]:+.3f} voice = {row.score:.3f}" in shown
     assert predictor.reference.remark in result
     (address,) = set(re.findall(r'src="(report/[^"#]+)', result))
-    report = httpx.get(f"{served[0]}/{address}?download=1")
+    report = httpx.get(f"{served[0]}/{address}?download=1", timeout=PATIENCE)
     assert report.headers["content-disposition"] == 'attachment; filename="talk.html"'
     assert report.text.count("data:image/webp;base64,") >= 10
     assert f"{scores.loc['talk.000.mp4', 'openness'].score:.3f}" in report.text
@@ -226,7 +227,7 @@ def test_a_file_that_is_too_large_is_not_stored(served, videos, tmp_path):
     large = tmp_path / "large.mp4"
     large.write_bytes(bytes(3 * 2**20))
     with large.open("rb") as file:
-        answer = httpx.post(f"{served[0]}/gradio_api/upload", files={"files": file})
+        answer = httpx.post(f"{served[0]}/gradio_api/upload", files={"files": file}, timeout=PATIENCE)
     assert answer.status_code == 413
     assert "maximum allowed size" in answer.text
     assert not [path for path in served[1].uploads.rglob("*") if path.is_file() and path.stat().st_size > 2**20]
@@ -246,7 +247,7 @@ def test_results_are_deleted_when_they_are_replaced_or_old_and_uploads_when_they
         reports = [re.findall(r'src="(report/[^"#]+)', tab.score(model, videos / "talk.mp4")[1])[0]]
         assert [path.name for path in store.results.rglob("*") if path.is_file()] == ["report.html"]
         reports += re.findall(r'src="(report/[^"#]+)', tab.score(model, videos / "talk.mp4")[1])
-        assert [httpx.get(f"{address}/{report}").status_code for report in reports] == [404, 200]
+        assert [httpx.get(f"{address}/{report}", timeout=PATIENCE).status_code for report in reports] == [404, 200]
         (upload,) = store.uploads.rglob("talk.mp4")
         store.hold("page", [upload])
         store.hold("another page", [upload])
@@ -257,7 +258,7 @@ def test_results_are_deleted_when_they_are_replaced_or_old_and_uploads_when_they
         ((key, kept),) = store.of(tab.name).items()
         store.pages[tab.name][key] = kept._replace(made=kept.made - 61)
         store.sweep()
-        answer = httpx.get(f"{address}/{reports[1]}")
+        answer = httpx.get(f"{address}/{reports[1]}", timeout=PATIENCE)
         assert answer.status_code == 404
         assert "results are kept for 1 minutes" in answer.text
         assert not [*store.results.iterdir()]
@@ -290,20 +291,20 @@ def test_what_a_killed_server_left_is_deleted_by_the_next(tmp_path, monkeypatch)
 
 
 def test_the_page_names_its_limits_and_warning_and_no_other_server(served):
-    page = httpx.get(served[0])
+    page = httpx.get(served[0], timeout=PATIENCE)
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert WARNING.split("**")[2] in page.text
     assert "each 2 MB and 20 s" in page.text
-    style = httpx.get(f"{served[0]}/theme.css").text
+    style = httpx.get(f"{served[0]}/theme.css", timeout=PATIENCE).text
     assert "http" not in style.replace("http://www.w3.org", "")
-    config = httpx.get(f"{served[0]}/config").json()
+    config = httpx.get(f"{served[0]}/config", timeout=PATIENCE).json()
     assert not config["analytics_enabled"]
     assert not config.get("run_history")
 
 
 @pytest.mark.parametrize("path", ["/", "/report/a", "/config"])
 def test_a_request_in_another_name_is_refused(served, path):
-    assert httpx.get(f"{served[0]}{path}", headers={"Host": "attacker.example"}).status_code == 400
+    assert httpx.get(f"{served[0]}{path}", headers={"Host": "attacker.example"}, timeout=PATIENCE).status_code == 400
 
 
 def test_the_warning_is_that_of_the_documents():
@@ -421,7 +422,7 @@ def test_the_command_serves_on_loopback_and_deletes_all_when_it_is_stopped(runs,
         assert [*tmp_path.glob(f"{PREFIX}*/results/*/report.html")]
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert not [*tmp_path.rglob("*")]
 
 
