@@ -19,7 +19,7 @@ from personality.models import DAN, CamCNN, Linear, RegularCNN
 from personality.models.backbones.vgg import VGG_MEAN
 from personality.models.weight_files import read_weights
 from personality.models.weights import load_weights
-from personality.traits import Batch
+from personality.traits import QUANTILES, Batch
 
 VGGISH = ["conv1", "pool", "conv2", "pool", "conv3_1", "conv3_2", "pool", "conv4_1", "conv4_2"]
 DEPTHS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
@@ -239,6 +239,7 @@ def train(model, folder):
     class Noise(LightningDataModule):
         target_mean = torch.full((5,), 0.5)
         target_scale = torch.tensor([[0.0], [1.0]]).repeat(1, 5)
+        target_quantiles = torch.linspace(0, 1, QUANTILES).unsqueeze(1).repeat(1, 5)
 
         def clips(self, split):
             return range(4)

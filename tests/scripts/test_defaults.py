@@ -50,4 +50,4 @@ def test_a_named_experiment_is_the_same_on_every_corpus(corpus, experiment):
         plain = composed("experiment=[]", *choices)
         for part in ("data", "model", "trainer"):
             named = asked.get(part, {}) | (small[part] if "sample" in choice else {})
-            assert on_another[part] == plain[part] | named
+            assert on_another[part] == OmegaConf.to_container(OmegaConf.merge(plain[part], named))
