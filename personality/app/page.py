@@ -88,6 +88,7 @@ class Page:
                 label="Model",
                 info="One of your runs; or type a checkpoint, a folder of save_pretrained, or hf://USER/NAME.",
                 allow_custom_value=True,
+                interactive=False,
                 elem_id="model",
             )
             with gr.Tab("Files"):
@@ -106,7 +107,7 @@ class Page:
                     elem_id="recording",
                     height=320,
                 )
-            button = gr.Button("Score", variant="primary", elem_id="score")
+            button = gr.Button("Score", variant="primary", interactive=False, elem_id="score")
             state = gr.HTML(elem_id="state")
             chosen = gr.Radio([], label="Video", visible=False, elem_id="chosen")
             result = gr.HTML(elem_id="result")
@@ -123,16 +124,19 @@ class Page:
                     self.hold, [files, recording], queue=False, show_progress="hidden", api_visibility="private"
                 )
             chosen.input(self.show, chosen, result, queue=False, show_progress="hidden", api_visibility="private")
-            blocks.load(self.choices, outputs=model, queue=False, show_progress="hidden", api_visibility="private")
+            blocks.load(
+                self.choices, outputs=[model, button], queue=False, show_progress="hidden", api_visibility="private"
+            )
             blocks.unload(self.leave)
         return blocks.queue(max_size=self.waiting)
 
-    def choices(self) -> gr.Dropdown:
-        """List the models, as they are when a page is opened."""
+    def choices(self) -> tuple[gr.Dropdown, gr.Button]:
+        """List the models, as they are when a page is opened; only then can one be chosen, and the button pressed."""
         found = find_models(self.runs)
         if self.checkpoint:
             found = [self.checkpoint, *(each for each in found if each != self.checkpoint)]
-        return gr.Dropdown(found, value=found[0] if found else None)
+        model = gr.Dropdown(found, value=found[0] if found else None, interactive=True)
+        return model, gr.Button(interactive=True)
 
     def hold(self, files: Sequence[str] | None, recording: str | None, request: gr.Request) -> None:
         """Delete the uploads that the page does not show any more."""

@@ -372,6 +372,21 @@ def test_in_a_browser_two_tabs_wait_for_each_other_and_a_large_file_is_refused(b
 
 
 @pytest.mark.slow
+def test_in_a_browser_the_button_waits_for_the_models(browser, served, videos):
+    page = browser.new_page()
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    page.goto(served[0])
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("#files input[type=file]", [videos / "talk.mp4"])
+    page.wait_for_function("document.querySelector('#files').innerText.includes('talk')")
+    page.click("#score", timeout=60_000)
+    page.wait_for_selector("#state li:has-text('done in')", timeout=180_000)
+    page.close()
+
+
+@pytest.mark.slow
 def test_in_a_browser_a_recording_of_the_webcam_is_scored_with_its_sound(browser, served):
     context = browser.new_context(permissions=["camera", "microphone"])
     page = context.new_page()
