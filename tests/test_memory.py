@@ -1,5 +1,7 @@
-"""Whether a training step finds the memory of the one before."""
+"""Whether a training step finds the memory of the one before, and imports are not looked through for garbage."""
 
+import contextlib
+import gc
 import multiprocessing
 import platform
 import resource
@@ -7,7 +9,7 @@ import resource
 import pytest
 import torch
 
-from personality.memory import keep_freed_memory
+from personality.memory import keep_freed_memory, quick_imports
 
 PAGES = 64 * 2**20 // resource.getpagesize()
 
@@ -34,3 +36,15 @@ def test_freed_memory_is_kept_for_the_next_tensor():
 def test_another_c_library_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert keep_freed_memory() is False
+
+
+def test_what_was_imported_is_not_looked_through_again():
+    try:
+        with contextlib.suppress(ImportError), quick_imports():
+            collects = gc.isenabled()
+            raise ImportError("no such module")
+        assert not collects
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

@@ -59,6 +59,7 @@ LIBRARIES = {
     "hydra": ["scripts"],
     "omegaconf": ["scripts"],
     "matplotlib": [
+        "explanation.panels",
         "explanation.pictures",
         "explanation.charts",
         "explanation.average",

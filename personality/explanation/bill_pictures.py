@@ -112,7 +112,7 @@ def _draw_lane(figure: Figure, axes: Axes, scale: Axes, part: Part, index: int, 
         return False
     else:
         for number, segment in enumerate(part.segments, start=1):
-            draw_map(axes, _heatmap(segment, part, index), limit, labelled=number == len(part.segments))
+            draw_map(axes, _heatmap(segment, part, index), limit, "xy" if number == len(part.segments) else "")
     colour_bar(figure, limit, scale)
     scale.set_ylabel("share", fontsize=7)
     scale.tick_params(labelsize=6)

@@ -14,7 +14,8 @@ from personality.atomic import atomic_write
 from personality.explanation import cam
 from personality.explanation.explainer import Explained, Explainer
 from personality.explanation.grounding import energy_pointing_game
-from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_sheet
+from personality.explanation.panels import Panels, draw_sheet
+from personality.explanation.pictures import Heatmap
 from personality.explanation.protocols import Data
 from personality.explanation.summary import summary, summary_text
 from personality.explanation.words import draw_word_pictures, draw_word_sheet
@@ -41,10 +42,11 @@ def save_gallery(folder: Path, explainer: Explainer, selection: pd.DataFrame, sh
     explained = dict(zip(keys, explainer.explain(segments), strict=True))
     cues = {key: data.cues(split, *key) for key in keys}
     folder.parent.mkdir(parents=True, exist_ok=True)
+    panels = Panels()
     with atomic_write(folder) as part:
         part.mkdir()
         index = [
-            _save_trait(part, explainer, rows, explained, cues, sheets)
+            _save_trait(part, explainer, rows, explained, cues, panels, sheets)
             for _, rows in progress(
                 selection.groupby("trait", sort=False), f"Heatmaps of {split}", selection["trait"].nunique(), "traits"
             )
@@ -70,6 +72,7 @@ def _save_trait(
     rows: pd.DataFrame,
     explained: dict[Key, Explained],
     cues: dict[Key, dict[str, np.ndarray]],
+    panels: Panels,
     sheets: bool,
 ) -> pd.DataFrame:
     """Save the heatmaps of one trait; return their rows of `index.csv`."""
@@ -83,7 +86,7 @@ def _save_trait(
     limit = max(1e-12, *(float(np.abs(heatmap.map).max()) for heatmap in heatmaps))
     index = pd.DataFrame(entries)
     is_text = explainer.data.modality == "text"
-    draw_each, draw_all = (draw_word_pictures, draw_word_sheet) if is_text else (draw_heatmaps, draw_sheet)
+    draw_each, draw_all = (draw_word_pictures, draw_word_sheet) if is_text else (panels.draw, draw_sheet)
     boxes = draw_each([folder / picture for picture in index["picture"]], heatmaps, limit)
     if sheets:
         draw_all(folder / f"{trait}.png", _sheet_title(trait, len(heatmaps), explainer.split), heatmaps, limit)

@@ -2,6 +2,8 @@
 
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ CURVES = {"loss in training": ["train/loss"], "PCC and skill in validation": ["v
 """The charts of `metrics.csv`: titles and columns."""
 LOWEST = -0.5
 """Lower values of a curve are drawn as this one: the skill of a first epoch would flatten the rest."""
-QUALITY = 82
-"""Of WEBP pictures, which look like the PNGs at a quarter of their size."""
+WEBP = {"quality": 82, "method": 2}
+"""Of pictures, which look like the PNGs at a quarter of their size. Method 2 takes half of the time of the default."""
 TABLES = ("cues", "faithfulness", "parameter_randomisation")
 
 
@@ -53,7 +55,9 @@ def write_report(folder: Path, data: Data, split: str, model: Model) -> Path:
     reference = Reference.of(data.targets, model.target_quantiles, model.target_scale, model.origin)
     entries, bills = _entries(heatmaps, reference), _bills(heatmaps / "bills")
     shown = {entry["clip"] for entry in (*entries, *bills)}
-    sounds = {name: data.sound(split, row) for row, name in enumerate(data.clips(split).index) if name in shown}
+    rows = {name: row for row, name in enumerate(data.clips(split).index) if name in shown}
+    with ThreadPoolExecutor() as pool:
+        sounds = dict(zip(rows, pool.map(partial(data.sound, split), rows.values()), strict=True))
     pages = Environment(loader=PackageLoader("personality.explanation", "."), autoescape=True, trim_blocks=True)
     text = pages.get_template("report.html.j2").render(
         title=f"{folder.parent.name} / {folder.name}",
@@ -91,7 +95,8 @@ def _entries(heatmaps: Path, reference: Reference) -> list[dict[str, Any]]:
     index = pd.read_csv(heatmaps / "index.csv")
     index["error"] = (index["score"] - index["label"]).abs()
     index["percentile"] = np.nan
-    index["image"] = [_picture(heatmaps / picture) for picture in index["picture"]]
+    with ThreadPoolExecutor() as pool:
+        index["image"] = [*pool.map(_picture, [heatmaps / picture for picture in index["picture"]])]
     for trait, rows in index[index["label"].isna()].groupby("trait"):
         index.loc[rows.index, "percentile"] = reference.percentiles(str(trait), rows["score"].to_numpy())
     return [{str(key): value for key, value in entry.items()} for entry in index.to_dict("records")]
@@ -151,7 +156,7 @@ def _picture(path: Path) -> str:
 def _webp(content: bytes) -> str:
     webp = io.BytesIO()
     with Image.open(io.BytesIO(content)) as image:
-        image.convert("RGB").save(webp, "WEBP", quality=QUALITY)
+        image.convert("RGB").save(webp, "WEBP", **WEBP)
     return _base64(webp.getvalue())
 
 

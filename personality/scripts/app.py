@@ -15,6 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from personality.memory import quick_imports
 from personality.scripts.command_line import command
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,10 @@ def main(config: DictConfig) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # not a line for each video
     for own in (log, logging.getLogger("personality.app")):
         own.setLevel(logging.INFO)
-    from personality.app.models import Models
-    from personality.app.scoring import Limits
-    from personality.app.store import Store
+    with quick_imports():
+        from personality.app.models import Models
+        from personality.app.scoring import Limits
+        from personality.app.store import Store
 
     models = Models()
     if plain["checkpoint"]:
@@ -46,7 +48,8 @@ def main(config: DictConfig) -> None:
     with Store.temporary(plain["minutes"]) as store, suppress(KeyboardInterrupt):
         os.environ["GRADIO_TEMP_DIR"] = str(store.uploads)  # read when Gradio is imported
         try:
-            from personality.app.page import LOOPBACK, Page, serve
+            with quick_imports():
+                from personality.app.page import LOOPBACK, Page, serve
         except ImportError as error:
             raise ImportError(f"The page needs the package gradio ({error}): run `uv sync --extra app`.") from error
         if plain["host"] not in LOOPBACK:

@@ -12,6 +12,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from personality.memory import quick_imports
 from personality.scripts.command_line import command
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ def main(config: DictConfig) -> None:
         )
     else:
         data["cache"] = f"{config.run}/features"
-    import personality.predictor  # imported here, so that a wrong argument is reported at once
+    with quick_imports():  # here, so that a wrong argument is reported at once
+        import personality.predictor
 
     predictor = personality.predictor.load(config.checkpoint, plain["corpus"], data, videos=videos)
     instantiate(config.trainer, _convert_="all").test(*predictor, verbose=False)

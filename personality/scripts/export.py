@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from personality.memory import quick_imports
 from personality.scripts.command_line import command
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,9 @@ def main(config: DictConfig) -> None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if plain["format"] not in SUFFIXES:
         raise ValueError(f"Got format={plain['format']}: expected {' or '.join(SUFFIXES)}.")
-    # imported here, so that a wrong argument is reported at once
-    from personality.explanation.export import export_model
-    from personality.predictor import load
+    with quick_imports():  # here, so that a wrong argument is reported at once
+        from personality.explanation.export import export_model
+        from personality.predictor import load
 
     path = Path(plain["run"], "model").with_suffix(SUFFIXES[plain["format"]])
     export_model(path, *load(plain["checkpoint"], plain["corpus"], plain["data"]))

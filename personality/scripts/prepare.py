@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from personality.memory import quick_imports
 from personality.scripts.command_line import command
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 @command("prepare")
 def main(config: DictConfig) -> None:
     """Compute the features that are missing in the cache, then report the state of every clip."""
-    # imported here, so that a wrong argument is reported at once
-    from personality.data.inventory import inventory, inventory_text, repair
+    with quick_imports():  # here, so that a wrong argument is reported at once
+        from personality.data.inventory import inventory, inventory_text, repair
 
     data = instantiate(config.data, corpus=instantiate(config.corpus, _convert_="all"), _convert_="all")
     if config.verify or config.retry:

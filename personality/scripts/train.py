@@ -13,7 +13,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from personality.memory import keep_freed_memory
+from personality.memory import keep_freed_memory, quick_imports
 from personality.scripts.command_line import command
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 @command("train")
 def main(config: DictConfig) -> float:
     """Train once, or on every fold. Return the skill in validation, for a sweep."""
-    from personality.scripts import folds  # imported here, so that a wrong argument is reported at once
+    with quick_imports():  # here, so that a wrong argument is reported at once
+        from personality.scripts import folds
 
     if config.keep_memory:
         keep_freed_memory()

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from personality.callbacks import SaveHeatmaps
 from personality.data import ClipSpectrogram
-from personality.explanation import cam, gallery
+from personality.explanation import cam
+from personality.explanation.panels import Panels
 from personality.models import DAN
 from personality.traits import Batch
 
@@ -214,13 +215,13 @@ def test_averages_are_over_clips_even_if_segments_compete_and_over_those_that_we
 def test_a_single_clip_without_a_label_has_a_heatmap_and_no_average(corpus, loading, tmp_path, monkeypatch):
     data = ClipSpectrogram(corpus, segments=4, targets=["openness"], **loading | {"batch_size": 1})
     data.tables["val"] = data.clips("val").assign(openness=np.nan)
-    titles, draw = [], gallery.draw_heatmaps
+    titles, draw = [], Panels.draw
 
-    def noted(paths, heatmaps, limit):
+    def noted(self, paths, heatmaps, limit):
         titles.extend(each.title for each in heatmaps)
-        return draw(paths, heatmaps, limit)
+        return draw(self, paths, heatmaps, limit)
 
-    monkeypatch.setattr(gallery, "draw_heatmaps", noted)
+    monkeypatch.setattr(Panels, "draw", noted)
     model = DAN(data.input_shape, targets=["openness"], width=0.05)
     run(tmp_path, SaveHeatmaps(average=True), limit_val_batches=1).validate(model, data, verbose=False)
     assert len(list(tmp_path.rglob("openness/*.png"))) == 1

@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from personality.explanation.pictures import Heatmap, draw_heatmaps, draw_input, draw_map, draw_peak, draw_sheet
+from personality.explanation.panels import Panels, draw_sheet
+from personality.explanation.pictures import Heatmap, draw_input, draw_map, draw_peak
 from personality.traits import Axis, Coordinates
 
 TIME, BANDS, HERTZ = np.arange(96) * 0.01 + 1, np.linspace(155, 7215, 64), np.linspace(0, 2000, 30605)
@@ -125,15 +126,15 @@ def test_a_line_goes_around_planted_evidence(kind):
 def test_nothing_to_show_is_no_obstacle(tmp_path, kind, mask):
     """A map of zeros, a constant input, a mask that is nowhere or everywhere."""
     space = tuple(len(axis.values) for axis in PLACES[kind].axes)
-    draw_heatmaps([tmp_path / "one.png"], [heatmap(kind, mask=np.full(space, mask))], 1e-12)
-    assert imread(tmp_path / "one.png").shape == (288, 990, 4)
+    Panels().draw([tmp_path / "one.png"], [heatmap(kind, mask=np.full(space, mask))], 1e-12)
+    assert imread(tmp_path / "one.png").shape == (288, 990, 3)
 
 
 def test_a_waveform_stands_in_front_of_its_spectrum(tmp_path):
     loud = np.zeros((2, 765))
     loud[:, 300:400] = [[-1], [1]]
-    draw_heatmaps([tmp_path / "one.png"], [heatmap("spectrum")._replace(waveform=loud)], 1.0)
-    draw_heatmaps([tmp_path / "other.png"], [heatmap("spectrum")._replace(waveform=loud * 0)], 1.0)
+    Panels().draw([tmp_path / "one.png"], [heatmap("spectrum")._replace(waveform=loud)], 1.0)
+    Panels().draw([tmp_path / "other.png"], [heatmap("spectrum")._replace(waveform=loud * 0)], 1.0)
     one, other = (imread(tmp_path / f"{name}.png") for name in ("one", "other"))
     columns = np.flatnonzero((one != other).any((0, 2)))
     assert (columns.max() - columns.min()) / 990 < 0.05
@@ -154,8 +155,10 @@ def test_a_picture_is_the_same_alone_and_after_others(tmp_path, kind):
     if kind == "spectrogram":  # it lies elsewhere in its clip
         later = last.coordinates.axes[0]._replace(values=TIME + 9)
         last = last._replace(coordinates=Coordinates(10.0, 10.96, (later, last.coordinates.axes[1])))
-    draw_heatmaps([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "after.png"], [*others, last], 1.0)
-    draw_heatmaps([tmp_path / "alone.png"], [last], 1.0)
+    panels = Panels()
+    panels.draw([tmp_path / "0.png", tmp_path / "1.png"], others, 2.0)
+    panels.draw([tmp_path / "before.png", tmp_path / "after.png"], [others[0], last], 1.0)
+    Panels().draw([tmp_path / "alone.png"], [last], 1.0)
     assert (imread(tmp_path / "after.png") == imread(tmp_path / "alone.png")).all()
     assert (imread(tmp_path / "after.png") != imread(tmp_path / "0.png")).any()
 
@@ -177,6 +180,6 @@ def test_a_sheet_has_rows_of_five(tmp_path, count):
 @pytest.mark.parametrize("name", ["a_b^c.mp4", r"$\frac{$.mp4", "$x$ and $y$.mp4", "schön 映画 🎬.mp4", "%s{}\\.mp4"])
 def test_names_are_shown_as_they_are(tmp_path, name):
     heatmaps = [heatmap("face", title=f"1  {name}\nat 3.00 s")]
-    draw_heatmaps([tmp_path / "one.png"], [heatmaps[0]], 1.0)
+    Panels().draw([tmp_path / "one.png"], [heatmaps[0]], 1.0)
     draw_sheet(tmp_path / "sheet.png", name, heatmaps, 1.0)
     assert imread(tmp_path / "sheet.png").shape[1] == 1430
