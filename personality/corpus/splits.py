@@ -89,7 +89,8 @@ def known_share(groups: Collection[str], train: Collection[str]) -> float:
     >>> known_share(["a", "b"], train=["a", "a"])
     0.5
     """
-    return mean(group in {*train} for group in groups)
+    known = {*train}
+    return mean(group in known for group in groups)
 
 
 def _require_groups(sizes: Counter[str], count: int, parts: str) -> None:

@@ -211,7 +211,7 @@ class TableCorpus(Corpus):
         return rows.drop(columns=["name"]).set_index(names.rename("clip")).drop(columns="clip", errors="ignore")
 
     def _warn_of_overlaps(self, place: pd.DataFrame) -> None:
-        before = place.groupby("path")["end"].transform(lambda ends: ends.cummax().shift())
+        before = place.groupby("path")["end"].cummax().groupby(place["path"]).shift()
         overlapping = place.loc[place["start"] < before, "name"]
         if len(overlapping):
             log.warning(
@@ -238,7 +238,7 @@ class TableCorpus(Corpus):
                     raise ValueError(
                         f"{self.file} has no {column} for {format_clips(empty)}. Expected whose clip it is; fill it in."
                     )
-            groups = rows[columns].agg(" ".join, axis="columns").tolist()
+            groups = [*map(" ".join, rows[columns].to_numpy())]
         else:
             suggested = suggest_group(rows["path"].tolist())
             if self.group is None and suggested:

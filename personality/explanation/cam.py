@@ -199,7 +199,9 @@ def check(method: Method, model: Model) -> None:
 
 def name_of(method: Method, model: Model) -> str:
     """Return the name of a method in `METHODS`."""
-    function = method.func if isinstance(method, partial) else method
+    function = method
+    while isinstance(function, partial):  # Hydra's own kind of `partial` does not merge with others
+        function = function.func
     return str(model.explained_by) if function is best else function.__name__
 
 

@@ -1,11 +1,14 @@
 """Maps are exact where they say so, and those of other libraries."""
 
 from functools import partial
+from pathlib import Path
 
 import captum.attr
 import pytest
 import torch
 import torchcam.methods
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from personality.explanation import cam
 from personality.models import DAN, CamCNN, Linear, RegularCNN, TraitRegressor
@@ -250,3 +253,10 @@ def test_what_suits_is_not_refused():
 def test_windows_leave_no_gaps():
     with pytest.raises(ValueError, match="stride of 32 for windows of 16"):
         cam.occlusion(CamCNN(SPECTROGRAM, width=0.05), inputs(SPECTROGRAM), stride=32)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("conf/cam/*.yaml")), ids=lambda path: path.stem)
+def test_a_method_of_the_configuration_is_known_by_its_name(path):
+    model = CamCNN((2, 1, 32, 32), width=0.05)
+    method = cam.with_baseline(instantiate(OmegaConf.load(path)), torch.zeros_like)
+    assert cam.name_of(method, model) == (model.explained_by if path.stem == "best" else path.stem)
