@@ -51,7 +51,17 @@ ALLOWED = {
         "model_card",
     ],
     "__init__": ["predictor"],
-    "app": ["traits", "features.media", "data", "evaluation", "callbacks", "predictor", "pretrained", "hub"],
+    "app": [
+        "traits",
+        "corpus.transcripts",
+        "features.media",
+        "data",
+        "evaluation",
+        "callbacks",
+        "predictor",
+        "pretrained",
+        "hub",
+    ],
     "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation", "app"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""

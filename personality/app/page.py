@@ -23,6 +23,7 @@ from personality.app.models import Models, find_models
 from personality.app.rows import result_html
 from personality.app.scoring import MEGABYTE, Limits, Result, Say, check, score
 from personality.app.store import Store
+from personality.corpus.transcripts import FILES, belongs
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Page:
             )
             with gr.Tab("Files"):
                 files = gr.File(
-                    label=f"Videos: at most {limits.videos}, each {limits.megabytes:g} MB and {limits.seconds:g} s",
+                    label=f"Videos: at most {limits.videos}, each {limits.megabytes:g} MB and {limits.seconds:g} s. "
+                    "What is said in them, for models of words: talk.srt or talk.txt for talk.mp4",
                     file_count="multiple",
                     elem_id="files",
                     height=180,
@@ -169,22 +171,28 @@ class Page:
         self.store.clear(page)
         yield "", gr.Radio([], visible=False), ""
         uploads = _uploads(files, recording)
-        if refused := self._refuse(uploads, model or "", progress):
+        texts = [upload for upload in uploads if upload.suffix.lower() in FILES]
+        videos = [upload for upload in uploads if upload not in texts]
+        if refused := self._refuse(videos, model or "", progress):
             yield _state([("", refused, True)]), gr.Radio([], visible=False), ""
             return
-        for number, upload in enumerate(uploads, start=1):
-            line = self._try(page, upload, model or "", self._say(progress, number, len(uploads), upload.name))
-            lines.append((upload.name, *line))
+        for text in texts:
+            if not any(belongs(text, video) for video in videos):
+                lines.append((text.name, "left out: expected a video of its name, as talk.mp4 for talk.srt", True))
+        for number, video in enumerate(videos, start=1):
+            beside = [text for text in texts if belongs(text, video)]
+            say = self._say(progress, number, len(videos), video.name)
+            lines.append((video.name, *self._try(page, video, beside, model or "", say)))
             names = [(result.video, key) for key, result in self.store.of(page).items()]
             last = names[-1][1] if names else None
             yield _state(lines), gr.Radio(names, value=last, visible=len(names) > 1), self._html(page, last)
 
-    def _refuse(self, uploads: Sequence[Path], model: str, progress: gr.Progress) -> str:
+    def _refuse(self, videos: Sequence[Path], model: str, progress: gr.Progress) -> str:
         """Say why nothing can be scored; empty if it can. Read the model."""
-        if not uploads:
+        if not videos:
             return "Got no video. Drop one in, or record one; then press the button again."
-        if len(uploads) > self.limits.videos:
-            return f"Got {len(uploads)} videos: expected at most {self.limits.videos}. Take some out."
+        if len(videos) > self.limits.videos:
+            return f"Got {len(videos)} videos: expected at most {self.limits.videos}. Take some out."
         progress(0, desc="reading the model")
         _, error = self._guard(lambda: self.models.get(model))
         return error
@@ -202,13 +210,13 @@ class Page:
                 "try another video or another model."
             )
 
-    def _try(self, page: str, upload: Path, model: str, say: Say) -> tuple[str, bool]:
-        """Score a video; return what to say of it, and whether that is an error."""
+    def _try(self, page: str, video: Path, texts: Sequence[Path], model: str, say: Say) -> tuple[str, bool]:
+        """Score a video with the words beside it; return what to say of it, and whether that is an error."""
 
         def work() -> Result:
-            with self.store.workplace(page, upload) as (key, folder, video):
-                check(video, self.limits)
-                result = score(self.models.get(model), video, model, key, folder, self.accelerator, say)
+            with self.store.workplace(page, video, *texts) as (key, folder, copy):
+                check(copy, self.limits)
+                result = score(self.models.get(model), copy, model, key, folder, self.accelerator, say)
                 self.store.add(page, result)
             return result
 

@@ -46,7 +46,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def workplace(self, page: str, video: Path) -> Iterator[tuple[str, Path, Path]]:
+    def workplace(self, page: str, video: Path, *beside: Path) -> Iterator[tuple[str, Path, Path]]:
         """Yield the key of a new result, its folder, and the video in it. The video is deleted again at the end.
 
         The folder is deleted if the block ends with an error, or its page was closed in the meantime.
@@ -54,6 +54,7 @@ class Store:
         Args:
             page: Of which browser tab it is.
             video: The upload.
+            *beside: Uploads that are to lie beside it, such as its subtitles.
 
         Raises:
             FileNotFoundError: The upload has been deleted, since it was old.
@@ -66,14 +67,8 @@ class Store:
             self.working.add(folder)
             self.pages.setdefault(page, {})
         try:
-            try:
-                os.link(video, copy)  # so that it stays until it is scored
-            except FileNotFoundError as error:
-                raise FileNotFoundError(
-                    f"{video.name} has been deleted: uploads are kept for {self.minutes:g} minutes. Upload it again."
-                ) from error
-            except OSError:  # a file system without links
-                shutil.copyfile(video, copy)
+            for upload in (video, *beside):
+                self._keep(upload, copy.with_name(upload.name))
             yield key, folder, copy
         finally:
             shutil.rmtree(copy.parent, ignore_errors=True)
@@ -81,6 +76,17 @@ class Store:
                 self.working.discard(folder)
                 if key not in self.pages.get(page, {}):
                     shutil.rmtree(folder, ignore_errors=True)
+
+    def _keep(self, upload: Path, copy: Path) -> None:
+        """Let an upload stay until it is scored."""
+        try:
+            os.link(upload, copy)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{upload.name} has been deleted: uploads are kept for {self.minutes:g} minutes. Upload it again."
+            ) from error
+        except OSError:  # a file system without links, or two uploads of one name
+            shutil.copyfile(upload, copy)
 
     def add(self, page: str, result: Result) -> None:
         """Keep a result for a page, unless that was closed."""

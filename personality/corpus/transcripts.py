@@ -160,6 +160,15 @@ def words_beside(clips: pd.Series) -> Transcripts:
     return found
 
 
+def belongs(file: Path, video: Path) -> bool:
+    """Say whether a file with words is named like a video.
+
+    >>> [belongs(Path(name), Path("talk.mp4")) for name in ("talk.srt", "talk.en.srt", "talk.mp4.txt", "talks.srt")]
+    [True, True, True, False]
+    """
+    return any(LANGUAGE.sub("", file.stem) == name or file.stem == name for name in (video.stem, video.name))
+
+
 def _by_stem(folder: Path) -> dict[str, Path]:
     """Map names of videos to the files with their words in a folder."""
     found: dict[str, Path] = {}

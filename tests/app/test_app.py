@@ -28,7 +28,7 @@ from personality.app.rows import result_html
 from personality.app.scoring import Limits, score
 from personality.app.store import PREFIX, Store, _delete_those_of_ended_processes
 from personality.callbacks import SaveResults
-from personality.data import ClipSpectrogram, FaceFrames, Joint
+from personality.data import ClipSpectrogram, FaceFrames, Joint, Transcript
 from personality.features.encoding import write_video
 from personality.models import DAN, CamCNN
 from personality.models import Joint as JointModel
@@ -207,6 +207,39 @@ def test_a_joint_model_scores_a_mute_video_without_its_voice(corpus, loading, vi
         shown = result_html(result).split(f"<h3>{trait}</h3>")[1].split("</li>")[0]
         assert f"bias {bill.parts['face'].total[index]:+.3f} face" in shown
         assert "voice" not in shown
+
+
+def test_words_beside_a_video_are_read(corpus, loading, videos, tmp_path):
+    data = Joint(corpus, {"voice": ClipSpectrogram(corpus), "words": Transcript(corpus)}, **loading)
+    parts = {name: {"_target_": "personality.models.CamCNN", "width": 0.05} for name in data.parts}
+    predictor = Predictor(JointModel(**data.model_arguments, parts=parts).eval(), data)
+    store = Store(tmp_path, minutes=30)
+    video, words = (store.uploads / name / f"talk{name}" for name in (".mp4", ".srt"))
+    for each in (video, words):
+        each.parent.mkdir()
+    shutil.copy(videos / "talk.mp4", video)
+    words.write_text("1\n00:00:00,500 --> 00:00:02,000\nhappy people\n")
+    results = []
+    for beside in ([], [words]):
+        with store.workplace("page", video, *beside) as (key, folder, copy):
+            results.append(score(predictor, copy, "joint", key, folder, "cpu", lambda *_: None))
+            store.add("page", results[-1])
+    assert results[0].remarks == ["Scored without words, missing in 1 of 1 clips."]
+    assert results[1].remarks == []
+    assert "words" in result_html(results[1])
+
+
+def test_words_of_no_video_are_named(tab, runs, videos, tmp_path):
+    for name in ("talk.en.srt", "other.srt"):
+        (tmp_path / name).write_text("1\n00:00:00,500 --> 00:00:02,000\nhappy people\n")
+    state, result = tab.score(
+        find_models(runs)[0], *(tmp_path / name for name in ("talk.en.srt", "other.srt")), videos / "talk.mp4"
+    )
+    failed, done = re.findall("<li.*?</li>", state)
+    assert "other.srt" in failed
+    assert "expected a video of its name" in failed
+    assert "done in" in done
+    assert "<bdi>talk.mp4</bdi>" in result
 
 
 def test_a_wrong_model_no_video_and_too_many_are_refused_in_a_sentence(tab, runs, videos):
