@@ -52,6 +52,23 @@ def test_maps_inputs_and_axes_are_of_what_the_model_sees(corpus, tmp_path, case)
     assert all(np.abs(each).max() > 0 for each in maps.values())
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_bill_adds_up_to_the_score_through_a_sigmoid_too(corpus, tmp_path, case):
+    kind, settings, build, _ = CASES[case]
+    model, data = predictor = personality.load(checkpoint(tmp_path, corpus, kind, settings, build))
+    with torch.no_grad():
+        model.head[1].weight *= 30  # far from where a sigmoid is a line
+    model.target_scale[:] = torch.tensor([[1.0], [7.0]])
+    video = corpus.clips("test").path.iloc[0]
+    bill, scores = predictor.explain(video), predictor.predict(video)[data.targets]
+    np.testing.assert_allclose(bill.score, scores.iloc[0], rtol=1e-5)
+    (part,) = bill.parts.values()
+    assert (np.abs(part.total) > 0.01).all()
+    maps = predictor.explain(video, segment=0).maps
+    for trait, shares in zip(data.targets, part.segments[0].shares, strict=True):
+        assert np.corrcoef(shares.ravel(), maps[trait].ravel())[0, 1] > 0.9999
+
+
 def test_a_model_of_the_interview_too_scores_ones_own_videos(corpus, tmp_path):
     labelled = FirstImpressions(corpus.root, interview=True)
     predictor = personality.load(checkpoint(tmp_path, corpus, RawWavFFT, {}, CamCNN, labelled.targets))

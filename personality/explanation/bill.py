@@ -5,9 +5,11 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
 from personality.explanation import cam
-from personality.explanation.explainer import Explainer
+from personality.explanation.explainer import Explained, Explainer
 from personality.explanation.protocols import Data, JointModel, Model
 from personality.traits import Coordinates, Modality
 
@@ -51,7 +53,7 @@ class Bill(NamedTuple):
 
     @property
     def score(self) -> np.ndarray:
-        """`(targets,)`: of the clip, before the model's last activation."""
+        """`(targets,)`: of the clip."""
         found: np.ndarray = self.bias + sum(part.total for part in self.parts.values())
         return found
 
@@ -126,6 +128,8 @@ def _explain(model: Model, data: Data, split: str, clip: int, method: cam.Method
     count = int(data.segments(split)[clip])
     rows = np.stack([np.full(count, clip), np.arange(count)], axis=1)
     explained = Explainer(model, data, split, method).explain(rows) if count else []
+    if not isinstance(model.head[-1], nn.Identity):
+        explained = [_activate(model, each) for each in explained]
     segments = [
         Segment(
             data.coordinates(split, clip, row),
@@ -136,6 +140,23 @@ def _explain(model: Model, data: Data, split: str, clip: int, method: cam.Method
     ]
     bias = np.mean([each.bias for each in explained], axis=0) if count else np.zeros(len(data.targets))
     return Part(data.modality, segments), bias
+
+
+def _activate(model: Model, explained: Explained) -> Explained:
+    """Carry the maps of a segment through the last activation, so that they add up to what comes out of it.
+
+    All positions are multiplied by the slope of the secant from the bias to the score: the rescale rule of DeepLIFT
+    (Shrikumar et al. 2017).
+    """
+    low, high = (end.cpu().numpy().astype(float) for end in model.target_scale)
+    size = high - low
+    bias = (explained.bias.astype(float) - low) / size
+    maps = explained.maps.astype(float) / size.reshape(-1, *[1] * (explained.maps.ndim - 1))
+    added = maps.reshape(len(maps), -1).mean(1)
+    with torch.inference_mode():
+        start, end = model.head[-1](torch.from_numpy(np.stack([bias, bias + added]))).numpy()
+    slope = size * np.divide(end - start, added, out=np.zeros_like(added), where=added != 0)
+    return explained._replace(maps=maps * slope.reshape(-1, *[1] * (maps.ndim - 1)), bias=low + size * start)
 
 
 def _relative(part: Part, gate: np.ndarray, rest: np.ndarray) -> Part:
