@@ -47,7 +47,7 @@ class Store:
 
     @contextmanager
     def workplace(self, page: str, video: Path, *beside: Path) -> Iterator[tuple[str, Path, Path]]:
-        """Yield the key of a new result, its folder, and the video in it. The video is deleted again at the end.
+        """Yield the key of a new result, its folder, and the video in it. Uploads are deleted there again at the end.
 
         The folder is deleted if the block ends with an error, or its page was closed in the meantime.
 

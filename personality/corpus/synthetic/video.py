@@ -85,8 +85,8 @@ def render_frames(face: Face, scene: Scene, strength: Mapping[str, float], openi
     near = np.clip(2.7 - distance, 0, 1)  # 1 on the head, 0 on the walls, which do not move
     position, moving = position.astype(np.float32), (near * np.insert(position, 2, 1, axis=0)).astype(np.float32)
     wall = cv2.remap(still.image, position[0], position[1], cv2.INTER_LINEAR)
-    about = tuple(slice(inside.min(), inside.max() + 1) for inside in np.nonzero(near))  # all that moves
-    position, moving = position[:, *about], moving[:, *about]
+    box = tuple(slice(inside.min(), inside.max() + 1) for inside in np.nonzero(near))  # of all that moves
+    position, moving = position[:, *box], moving[:, *box]
     for frame, gap in enumerate(opening):
         time = frame / FPS
         lids = 1 - np.exp(-(((time - scene.blinks) / 0.08) ** 2)).max()
@@ -94,7 +94,7 @@ def render_frames(face: Face, scene: Scene, strength: Mapping[str, float], openi
         shift = cv2.invertAffineTransform(_head_motion(scene, time)) - np.eye(2, 3)
         columns, rows = position + np.tensordot(shift.astype(np.float32), moving, 1)
         picture = wall.copy()
-        picture[about] = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture[box] = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         yield picture
 
 
