@@ -43,7 +43,7 @@ def model_card(config: Mapping[str, Mapping[str, Any]], name: str, checkpoint: P
     corpus, data, model = (config[part] for part in ("corpus", "data", "model"))
     classes = {part: settings.get("_target_", "").rpartition(".")[2] for part, settings in config.items()}
     run = run_of(checkpoint) if checkpoint and checkpoint.is_file() else None
-    backbone = model.get("backbone") or DEFAULTS[model["modality"], len(model["input_shape"]) - 2]
+    networks = _networks(model)
     templates = Environment(loader=PackageLoader("personality", "."), trim_blocks=True, lstrip_blocks=True)
     return templates.get_template("model_card.md.j2").render(
         name=json.dumps(name, ensure_ascii=False),
@@ -51,8 +51,8 @@ def model_card(config: Mapping[str, Mapping[str, Any]], name: str, checkpoint: P
         targets=join_names(data.get("targets", TRAITS), 20),
         stability="neuroticism" in data.get("targets", TRAITS),
         classes=classes,
-        backbone=backbone,
-        weights=_weights(model, backbone),
+        backbone=_list({part: f"`{network['backbone']}`" for part, network in networks.items()}),
+        weights=_list({part: _weights(network) for part, network in networks.items()}),
         corpus=CORPORA.get(classes["corpus"], "clips and labels of its author's own. Describe them here"),
         split=_split(corpus),
         training=_training(run),
@@ -91,9 +91,29 @@ def _tables(run: Path) -> dict[str, str]:
     return tables
 
 
-def _weights(model: Mapping[str, Any], backbone: str) -> str:
+def _networks(model: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of the network, or of that of each part of a joint model, with the name of its backbone."""
+    if "parts" not in model:
+        default = None if model.get("backbone") else DEFAULTS[model["modality"], len(model["input_shape"]) - 2]
+        return {"": {**model, "backbone": model.get("backbone") or default}}
+    starts = model.get("start") or {}
+    return {
+        name: _networks({**model["inputs"][name], **part})[""] | {"start": starts.get(name)}
+        for name, part in model["parts"].items()
+        if part
+    }
+
+
+def _list(of_parts: Mapping[str, str]) -> str:
+    return "; ".join(f"{part}: {text}" if part else text for part, text in of_parts.items())
+
+
+def _weights(model: Mapping[str, Any]) -> str:
     """Say which weights the backbone started from, and their licence."""
-    own, family = model.get("weights"), backbone.partition(":")[0]
+    own, backbone = model.get("weights"), str(model["backbone"])
+    family = backbone.partition(":")[0]
+    if start := model.get("start"):
+        return f"those of the trained model `{PureWindowsPath(start).name}`, whose card says more"
     if not own and (family not in ("dlib_face", "timm", "torchaudio") or _is_varied(model)):
         return "none: it was trained from scratch, or has no weights"
     if family == "timm":

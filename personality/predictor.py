@@ -21,7 +21,7 @@ from personality.explanation.explainer import Explainer
 from personality.model_card import model_card
 from personality.models import TraitRegressor
 from personality.pretrained import CARD, CONFIG, Saved, read_checkpoint, read_folder, write_folder
-from personality.settings import build, find_class
+from personality.settings import build, change, find_class
 from personality.traits import TRAITS, Coordinates
 
 
@@ -206,7 +206,8 @@ def load(
             `hf://USER/NAME`, optionally with `@REVISION`, which is downloaded once (extra `hub`).
         corpus: Settings of the corpus that differ here, such as `{"root": "elsewhere"}`, or with `_target_`
             another corpus. A folder does not say where the clips are: without these settings its model has no corpus.
-        data: Settings of the data module that differ here, such as `{"batch_size": 4}`.
+        data: Settings of the data module that differ here, such as `{"batch_size": 4}`, or of a part of joint data
+            `{"parts": {"face": {"detector": "dlib"}}}`.
         videos: Files and folders of one's own instead of the corpus (see `VideoFiles`): the split `test`.
         device: Where the model computes, such as `cuda`; by default the CPU. Results are always on the CPU.
 
@@ -220,7 +221,7 @@ def load(
     source = hub.pull(str(checkpoint)) if str(checkpoint).startswith(hub.SCHEME) else Path(checkpoint)
     saved = read_folder(source) if source.is_dir() else read_checkpoint(source)
     trained_on = saved.config["corpus"]
-    data = {"targets": [*TRAITS]} | saved.config["data"] | (data or {})
+    data = change({"targets": [*TRAITS]} | saved.config["data"], data or {})
     clips: Corpus
     if videos is not None or (source.is_dir() and not corpus):
         clips = VideoFiles(videos or [], find_class(TraitDataModule, data).modality, data["targets"])

@@ -24,7 +24,7 @@ PACKAGES = {"corpus": "personality.corpus", "data": "personality.data", "model":
 MACHINE = {
     "corpus": {"root", "file", "keep_videos", "label_files", "paths", "processes"},
     "data": {"cache", "files", "processes", "time_limit", "on_device"},
-    "model": {"weights", "sha256"},
+    "model": {"weights", "sha256", "start"},
 }
 """Settings that belong to a machine: they are neither written to a folder nor read from it."""
 DETECTOR = "detector"
@@ -145,7 +145,7 @@ def portable(config: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     {'corpus': {'fold': 1}, 'data': {'detector': 'yunet.onnx'}}
     """
     kept = {part: _without(settings, MACHINE[part]) for part, settings in config.items()}
-    for settings in (kept["data"], *kept["data"].get("parts", {}).values()):
+    for settings in (kept["data"], *filter(None, kept["data"].get("parts", {}).values())):
         if isinstance(detector := settings.get(DETECTOR), str):
             settings[DETECTOR] = PureWindowsPath(detector).name  # of any system
     return kept
@@ -154,7 +154,7 @@ def portable(config: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 def _without(settings: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Leave settings out, also those of parts."""
     return {
-        name: {part: _without(each, names) for part, each in value.items()} if name == "parts" else value
+        name: {part: each and _without(each, names) for part, each in value.items()} if name == "parts" else value
         for name, value in settings.items()
         if name not in names
     }
@@ -164,7 +164,7 @@ def _is_own(part: str, settings: Mapping[str, Any]) -> bool:
     """Return whether settings, and those of parts, name classes of a package, before anything is imported."""
     target, parts = settings.get("_target_"), settings.get("parts", {})
     own = isinstance(target, str) and bool(re.fullmatch(rf"{re.escape(PACKAGES[part])}(\.\w+)+", target))
-    return own and isinstance(parts, Mapping) and all(_is_own(part, each) for each in parts.values())
+    return own and isinstance(parts, Mapping) and all(each is None or _is_own(part, each) for each in parts.values())
 
 
 def _plain(learnt: Any) -> Any:

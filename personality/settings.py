@@ -111,3 +111,17 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
         with suppress(TypeError, ValueError):
             plain[name] = json.loads(json.dumps(value, default=os.fspath))
     return plain
+
+
+def change(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change settings, also those of parts.
+
+    >>> change({"seed": 0, "parts": {"face": {"size": 96, "crop": 88}}}, {"parts": {"face": {"size": 64}}})
+    {'seed': 0, 'parts': {'face': {'size': 64, 'crop': 88}}}
+    """
+    nested = {
+        name: change(settings[name], value)
+        for name, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(settings.get(name), Mapping)
+    }
+    return {**settings, **changes, **nested}

@@ -33,7 +33,7 @@ def _data(data: Data) -> str:
 def _model(model: Model) -> str:
     config = dict(model.hparams)
     backbones = [config.get("backbone")] if "parts" not in config else [
-        f"{name} {_name(part)}" for name, part in config["parts"].items()
+        f"{name} {_name(part)}" for name, part in config["parts"].items() if part
     ]  # fmt: skip
     named = ", ".join(["", *map(str, filter(None, backbones))])
     return f"{type(model).__name__}{named}, {sum(each.numel() for each in model.parameters()):,} parameters"

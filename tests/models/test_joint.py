@@ -13,6 +13,7 @@ import personality
 from personality.callbacks import SaveHeatmaps, SaveReport, SaveResults
 from personality.data import ClipSpectrogram, Joint, SummarySpectrogram, Transcript
 from personality.evaluation.parts import part_names, part_table
+from personality.explanation.about import about
 from personality.explanation.bill import bill_of
 from personality.explanation.explainer import Explainer
 from personality.models import CamCNN, JointRidge, Ridge
@@ -198,8 +199,31 @@ def test_a_part_that_is_none_is_left_out(data, corpus, loading):
     assert [*without.parts] == [*without.settings["parts"]] == ["words"]
     model = JointModel(**without.model_arguments, parts={"voice": None, "words": CAM})
     assert [*model.models] == ["words"]
+    assert about(without, model)["model"].startswith("Joint, words CamCNN,")
     with pytest.raises(ValueError, match="expected a model for each input"):
         JointModel(**data.model_arguments, parts={"voice": None, "words": CAM})
+
+
+def test_a_folder_of_a_joint_model_gives_back_what_the_checkpoint_does(corpus, loading, tmp_path):
+    data = Joint(corpus, {"voice": ClipSpectrogram(corpus), "face": None, "words": Transcript(corpus)}, **loading)
+    parts = {"voice": CAM | {"backbone": "vggish"}, "face": None, "words": CAM}
+    model = JointModel(**data.model_arguments, parts=parts, start={"words": "/elsewhere/words.ckpt"})
+    config = {"corpus": corpus.config, "data": data.config, "model": model.config}
+    torch.save({"state_dict": model.state_dict(), "config": config}, tmp_path / "best.ckpt")
+    personality.save_pretrained(tmp_path / "best.ckpt", tmp_path / "model")
+    video, changes = corpus.clips("test").path.iloc[0], {"parts": {"voice": {"train_segments": 3}}}
+    before = personality.load(tmp_path / "best.ckpt", data=changes)
+    after = personality.load(tmp_path / "model", data=changes)
+    assert before.predict(video).to_numpy().tobytes() == after.predict(video).to_numpy().tobytes()
+    assert before.explain(video).table().equals(after.explain(video).table())
+    for predictor in (before, after):
+        assert predictor.data.parts["voice"].settings["train_segments"] == 3
+        assert predictor.data.parts["voice"].settings["segments"] == 15
+    assert "elsewhere" not in (tmp_path / "model/config.json").read_text()
+    card = (tmp_path / "model/README.md").read_text()
+    assert "backbone voice: `vggish`; words: `hashed_words`." in card
+    assert "started from: voice: none: it was trained from scratch" in card
+    assert "words: those of the trained model `words.ckpt`" in card
 
 
 def test_what_parts_explain_adds_up_to_r2():
