@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,21 @@ def test_the_same_seed_gives_the_same_run(trained, overrides, tmp_path):
     again = newest(tmp_path)
     assert all(torch.equal(value, weights(again)[name]) for name, value in weights(trained[0]).items())
     assert (again / "predictions_test.csv").read_bytes() == (trained[0] / "predictions_test.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_resuming_with_another_model_says_what_differs(trained, overrides, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "run")
+    again = "trainer.max_epochs=3", "model.width=0.2", "resume=true", f"hydra.run.dir={tmp_path / 'run'}"
+    output = run("train", *overrides, *again, folder=tmp_path, expect=1)
+    assert "last.ckpt has another model: model.width 0.1 instead of 0.2. Expected resume=true with" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed")
+def test_a_logger_that_is_not_installed_is_named_with_its_extra(overrides, tmp_path):
+    output = run("train", *overrides, "logger=wandb", folder=tmp_path, expect=1)
+    assert "The logger wandb is not installed. Run `uv sync --extra wandb`." in output
 
 
 @pytest.mark.slow

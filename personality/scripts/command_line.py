@@ -27,6 +27,8 @@ CONF = HERE / "conf" if (HERE / "conf").exists() else HERE.parents[1] / "conf"
 """The configuration: beside this file in an installed wheel, at the top of the source tree."""
 RUN = "PERSONALITY_RUN"
 """The environment variable with the folder of the current run, for all of its processes."""
+LOGGERS = ("wandb", "mlflow")
+"""Those that an extra of the same name brings."""
 CONTINUE = {
     "train": "; resume=true continues after the last complete epoch, with the same results",
     "prepare": "; the same command continues with the next clip",
@@ -88,6 +90,9 @@ def _call(name: str, function: Callable[[DictConfig], Any], config: DictConfig) 
             reason = ValueError(
                 f"{error.full_key} is not set. Expected a value: add {error.full_key}=VALUE; see --help."
             )
+        for extra in LOGGERS:
+            if isinstance(reason, ImportError) and f"'{extra}" in str(reason):
+                reason = ImportError(f"The logger {extra} is not installed. Run `uv sync --extra {extra}`.")
         sys.exit(f"\n{name}: {reason}\n(HYDRA_FULL_ERROR=1 shows where in the code.)")
     except RuntimeError as error:
         import torch.distributed  # here, because a wrong argument is reported without the seconds of this import

@@ -9,6 +9,7 @@ python train.py corpus=table corpus.file=clips.csv corpus.group=subject folds=5
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -60,7 +61,13 @@ def train(config: DictConfig) -> float:
     trainer = instantiate(config.trainer, _convert_="all")
 
     last = Path(config.run, "checkpoints", "last.ckpt")
-    trainer.fit(model, data, ckpt_path=last if config.resume and last.exists() else None, weights_only=True)
+    resumed = config.resume and last.exists()
+    try:
+        trainer.fit(model, data, ckpt_path=last if resumed else None, weights_only=True)
+    except RuntimeError as error:
+        if resumed and "loading state_dict" in str(error):
+            raise ValueError(_other_settings(last, model.config)) from error
+        raise
     best = trainer.checkpoint_callback.best_model_path
     trainer.validate(model, data, ckpt_path=best, weights_only=True, verbose=False)
     skill = float(trainer.callback_metrics["val/skill"])
@@ -73,3 +80,17 @@ def train(config: DictConfig) -> float:
     end_tracking(trainer)
     log.info("All files of this run are in %s", config.run)
     return skill
+
+
+def _other_settings(last: Path, settings: dict[str, Any]) -> str:
+    """Say in what the model of a checkpoint differs from the one that was to continue it."""
+    from personality.pretrained import read_checkpoint
+
+    before = read_checkpoint(last).config["model"]
+    changed = [
+        f"model.{key} {before.get(key)} instead of {now}" for key, now in settings.items() if before.get(key) != now
+    ]
+    return (
+        f"{last} has another model: {', '.join(changed)}. Expected resume=true with the arguments of the run that it "
+        "continues, the newest of this data and model; give the same ones, or name its folder by hydra.run.dir=."
+    )
