@@ -62,7 +62,7 @@ ALLOWED = {
         "pretrained",
         "hub",
     ],
-    "scripts": ["memory", "predictor", "data", "callbacks", "atomic", "evaluation", "explanation", "app"],
+    "scripts": ["memory", "predictor", "pretrained", "data", "callbacks", "atomic", "evaluation", "explanation", "app"],
 }
 """The packages and modules that each may import besides itself (docs: the packages of the project)."""
 LIBRARIES = {
