@@ -81,7 +81,8 @@ LIBRARIES = {
     "av": ["features.demux", "features.media", "features.encoding", "features.subtitles"],
     "safetensors": ["pretrained"],
     "huggingface_hub": ["hub"],
-    **dict.fromkeys(("gradio", "fastapi", "starlette", "uvicorn", "anyio"), ("app.page",)),
+    "gradio": ["app.page", "app.server"],
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "anyio"), ("app.server",)),
     **dict.fromkeys(("torchcam", "captum", "sklearn", "skimage"), ()),
 }
 """The modules that may import a library; the last four are independent references for tests."""

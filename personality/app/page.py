@@ -1,34 +1,24 @@
-"""The page in a browser. The only module that knows Gradio."""
+"""The page in a browser: what it shows, and what happens when something is pressed."""
 
 import logging
 import re
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
 import gradio as gr
-import uvicorn
-from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, PlainTextResponse
-from starlette.middleware.base import RequestResponseEndpoint
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
 
 from personality.app.models import Models, find_models
 from personality.app.rows import result_html
-from personality.app.scoring import MEGABYTE, Limits, Result, Say, check, score
+from personality.app.scoring import Limits, Result, Say, check, score
 from personality.app.store import Store
 from personality.corpus.transcripts import FILES, belongs
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-STYLE = Path(__file__).with_name("page.css")
 WARNING = (
     "**Do not use it to decide about people**: not for hiring, admission, credit, insurance, policing or profiling, "
     "and not to diagnose anyone."
@@ -38,22 +28,6 @@ ABOUT = (
     "prejudices about gender, age, skin and accent. A score guesses what such strangers would say. It does not say who "
     "somebody is. Everything is computed on this machine, and is deleted when you close this page."
 )
-POLICY = "; ".join([
-    "default-src 'self'",
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-    "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data: blob:",
-    "media-src 'self' data: blob:",
-    "font-src 'self' data:",
-    "worker-src 'self' blob:",
-    "frame-ancestors 'self'",
-    "base-uri 'self'",
-    "form-action 'self'",
-])  # fmt: skip
-"""The browser asks no other server, whatever Gradio's page may name."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-SWEEP = 30.0
-"""Seconds between two looks for what is old."""
 
 
 @dataclass
@@ -156,7 +130,7 @@ class Page:
         if key is None:
             return ""
         found = self.store.of(page).get(key)
-        return result_html(found) if found else _state([("", _too_old(self.store.minutes), True)])
+        return result_html(found) if found else _state([("", too_old(self.store.minutes), True)])
 
     def run(
         self,
@@ -233,103 +207,13 @@ class Page:
 
         return say
 
-    def application(self, host: str) -> FastAPI:
-        """Build the server's application, which only answers requests that name this machine, unless it is opened."""
-
-        @asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._sweep)
-                yield
-                tasks.cancel_scope.cancel()
-
-        application = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-
-        @application.middleware("http")
-        async def protect(request: Request, call_next: RequestResponseEndpoint) -> Response:
-            response = await call_next(request)
-            if not request.url.path.startswith("/report/"):
-                response.headers["Content-Security-Policy"] = POLICY
-            response.headers["Referrer-Policy"] = "no-referrer"
-            return response
-
-        @application.get("/report/{key}")
-        def report(key: str, download: bool = False) -> Response:
-            found = self.store.report(key)
-            if not found:
-                return PlainTextResponse(_too_old(self.store.minutes), 404)
-            name = f"{Path(found.video).stem}.html"
-            headers = {"Cache-Control": "no-store"}
-            kind = "attachment" if download else "inline"
-            return FileResponse(found.report, 200, headers, "text/html", filename=name, content_disposition_type=kind)
-
-        if host in LOOPBACK:
-            application.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
-        return gr.mount_gradio_app(
-            application,
-            self.blocks(),
-            path="/",
-            server_name=host,
-            footer_links=[],
-            run_history=False,  # the browser would keep a copy of every result
-            show_error=True,
-            max_file_size=int(self.limits.megabytes * MEGABYTE),
-            ssr_mode=False,
-            enable_monitoring=False,
-            pwa=False,
-            mcp_server=False,
-            theme=theme(),
-            head=f"<style>{STYLE.read_text()}</style>",  # as `css`, Gradio would rewrite it and lose what is for phones
-        )
-
-    async def _sweep(self) -> None:
-        while True:
-            await anyio.to_thread.run_sync(self.store.sweep)
-            await anyio.sleep(SWEEP)
-
-
-def serve(page: Page, host: str, port: int) -> None:
-    """Serve a page until Ctrl-C.
-
-    Raises:
-        OSError: The port is taken, or the machine has no such address.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise OSError(
-            f"Got host={host} port={port}: {error.strerror}. Expected a port that nothing else uses, such as "
-            f"port={port + 1}; is the page open already?"
-        ) from error
-    with listening:
-        shown = f"[{host}]" if ":" in host else host
-        log.info("Open http://%s:%d in a browser. Ctrl-C ends, and deletes all videos and results.", shown, port)
-
-        async def run() -> None:
-            await build_server(page, host).serve(sockets=[listening])
-
-        anyio.run(run)
-
-
-def build_server(page: Page, host: str) -> uvicorn.Server:
-    """Build the server of a page within a running event loop; without one, Gradio would leave its own loops open."""
-    return uvicorn.Server(uvicorn.Config(page.application(host), log_level="warning", timeout_graceful_shutdown=2))
-
-
-def theme() -> gr.themes.Base:
-    """Take fonts of the system, and small print that can be read on light and on dark ground."""
-    base = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    small = {f"{name}{ground}": f"*neutral_{shade}" for name in ("body_text_color_subdued", "block_info_text_color")
-             for ground, shade in (("", 600), ("_dark", 400))}  # fmt: skip
-    return base.set(**small)
-
 
 def _uploads(files: Sequence[str] | None, recording: str | None) -> list[Path]:
     return [Path(each) for each in [*(files or []), *([recording] if recording else [])]]
 
 
-def _too_old(minutes: float) -> str:
+def too_old(minutes: float) -> str:
+    """Say that a result is not there any more."""
     return f"This result has been deleted: results are kept for {minutes:g} minutes. Score the video again."
 
 

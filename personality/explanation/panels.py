@@ -1,6 +1,6 @@
 """Heatmaps as pictures: each segment for itself, and sheets of many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from personality.explanation.pictures import (
     save_picture,
     write_png,
 )
+
+COLUMNS = 5
+"""Of a sheet."""
 
 
 class Panels:
@@ -115,20 +118,13 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
     if heatmaps and heatmaps[0].names:
         draw_bar_sheet(path, title, heatmaps)
         return
-    columns, rows = 5, max(1, -(-len(heatmaps) // 5))
-    height = 0.7 + 2.35 * rows  # inches
-    figure = Figure(figsize=(13, height))
-    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
-    edges = {"left": 0.045, "right": 0.92, "bottom": 0.45 / height, "top": 1 - 0.85 / height}
-    grid = figure.add_gridspec(rows, columns, wspace=0.18, hspace=0.45, **edges)
-    for index in range(len(heatmaps)):
-        axes = figure.add_subplot(grid[divmod(index, columns)])
-        draw_map(axes, heatmaps[index], limit, "x" if index % columns else "xy")
-        axes.set_title(heatmaps[index].title, fontsize=7, parse_math=False)
-        axes.tick_params(labelsize=6.5)
-        if index % columns:
-            axes.set_yticks([])  # as in the first column
-        if index + columns < len(heatmaps):
+    count = len(heatmaps)
+    height = 0.7 + 2.35 * max(1, -(-count // COLUMNS))  # inches
+    figure, grid = _lay_out_sheet(title, count, height, left=0.045, right=0.92, bottom=0.45, wspace=0.18, hspace=0.45)
+    for index, (axes, heatmap) in enumerate(zip(grid, heatmaps, strict=True)):
+        draw_map(axes, heatmap, limit, "x" if index % COLUMNS else "xy")
+        _caption(axes, heatmap, index)
+        if index + COLUMNS < count:
             axes.set_xlabel("")
     colour_bar(figure, limit, figure.add_axes((0.94, 0.3, 0.01, 0.4)))
     save_picture(figure, path, dpi=110)
@@ -136,28 +132,39 @@ def draw_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap], limit: float
 
 def draw_bar_sheet(path: Path, title: str, heatmaps: Sequence[Heatmap]) -> None:
     """Draw the shares of named numbers in scores as a sheet of bar charts, with the same numbers and scale in all."""
-    columns, rows = 5, -(-len(heatmaps) // 5)
     shares = np.stack([heatmap.shares for heatmap in heatmaps])
     shown = largest(np.abs(shares).mean(0))
     names = [heatmaps[0].names[index] for index in shown]
     values = [with_rest(row, shown) for row in shares]
     limit = max(1e-12, *(float(np.abs(row).max()) for row in values))
-    size = len(values[0])
-    height = 0.9 + rows * (0.8 + 0.13 * size)  # inches
-    figure = Figure(figsize=(13, height))
-    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
-    edges = {"left": 0.16, "right": 0.985, "bottom": 0.5 / height, "top": 1 - 0.85 / height}
-    grid = figure.add_gridspec(rows, columns, wspace=0.08, hspace=0.32, **edges)
-    for index in range(len(heatmaps)):
-        axes = figure.add_subplot(grid[divmod(index, columns)])
+    count = len(heatmaps)
+    height = 0.9 + -(-count // COLUMNS) * (0.8 + 0.13 * len(values[0]))  # inches
+    figure, grid = _lay_out_sheet(title, count, height, left=0.16, right=0.985, bottom=0.5, wspace=0.08, hspace=0.32)
+    for index, (axes, heatmap) in enumerate(zip(grid, heatmaps, strict=True)):
         draw_bars(axes, bar_names(names, shares.shape[1]), [values[index]], limit)
-        axes.set_title(heatmaps[index].title, fontsize=7, parse_math=False)
-        axes.tick_params(labelsize=6.5)
-        if index % columns:
-            axes.set(yticks=[])  # as in the first column
-        if index + columns >= len(heatmaps):
+        _caption(axes, heatmap, index)
+        if index + COLUMNS >= count:
             axes.set_xlabel("share of the score", fontsize=7)
     save_picture(figure, path, dpi=110)
+
+
+def _lay_out_sheet(
+    title: str, count: int, height: float, bottom: float, **edges: float
+) -> tuple[Figure, Iterator[Axes]]:
+    """Lay out a sheet; `height` and the margin `bottom` in inches. Return it and its panels, row by row."""
+    figure = Figure(figsize=(13, height))
+    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
+    rows = max(1, -(-count // COLUMNS))
+    grid = figure.add_gridspec(rows, COLUMNS, bottom=bottom / height, top=1 - 0.85 / height, **edges)
+    return figure, (figure.add_subplot(grid[divmod(index, COLUMNS)]) for index in range(count))
+
+
+def _caption(axes: Axes, heatmap: Heatmap, index: int) -> None:
+    """Title a panel of a sheet. Only the first of a row has labels on the left, which hold for all."""
+    axes.set_title(heatmap.title, fontsize=7, parse_math=False)
+    axes.tick_params(labelsize=6.5)
+    if index % COLUMNS:
+        axes.set_yticks([])
 
 
 def draw_bar_charts(paths: Sequence[Path], heatmaps: Sequence[Heatmap]) -> list[Box]:

@@ -49,7 +49,8 @@ def main(config: DictConfig) -> None:
         os.environ["GRADIO_TEMP_DIR"] = str(store.uploads)  # read when Gradio is imported
         try:
             with quick_imports():
-                from personality.app.page import LOOPBACK, Page, serve
+                from personality.app.page import Page
+                from personality.app.server import LOOPBACK, serve
         except ImportError as error:
             raise ImportError(f"The page needs the package gradio ({error}): run `uv sync --extra app`.") from error
         if plain["host"] not in LOOPBACK:

@@ -23,9 +23,10 @@ import uvicorn
 from pytorch_lightning import Trainer
 
 from personality.app.models import Models, find_models
-from personality.app.page import WARNING, Page, build_server
+from personality.app.page import WARNING, Page
 from personality.app.rows import result_html
 from personality.app.scoring import Limits, score
+from personality.app.server import build_server
 from personality.app.store import PREFIX, Store, _delete_those_of_ended_processes
 from personality.callbacks import SaveResults
 from personality.data import ClipSpectrogram, FaceFrames, Joint, Transcript
