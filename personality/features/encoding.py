@@ -91,6 +91,7 @@ def _encode(
     )  # or AAC's priming delays the sound
     container.mux(voice.encode(clip))
     for image in chain([first], rest):
-        container.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
+        frame = av.VideoFrame.from_ndarray(image).reformat(format="yuv420p", threads=1)  # several threads now and then
+        container.mux(pictures.encode(frame))  # give other bytes
     for stream in (pictures, voice):
         container.mux(stream.encode())
